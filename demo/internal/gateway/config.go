@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	staticFile  = "traefik.yml"
+	dynamicFile = "dynamic.yml"
+
+	// A router of our own answers at markerPath with the generation of the configuration.
+	marker       = "gateway-generation"
+	markerPath   = "/.gateway-generation"
+	markerHeader = "Gateway-Generation"
+)
+
+// static is the static configuration. Reloads are not throttled: tests wait for each.
+func static(address string, o Options) map[string]any {
+	level := o.LogLevel
+	if level == "" {
+		level = "DEBUG"
+	}
+	plugins := map[string]any{"slidingjwt": map[string]any{"moduleName": Module}}
+	for name, plugin := range o.Plugins {
+		plugins[name] = map[string]any{"moduleName": plugin.Module}
+	}
+	config := map[string]any{
+		"global": map[string]any{"checkNewVersion": false, "sendAnonymousUsage": false},
+		"log":    map[string]any{"level": level, "format": "json"},
+		"entryPoints": map[string]any{"web": map[string]any{
+			"address":   address,
+			"transport": map[string]any{"lifeCycle": map[string]any{"graceTimeOut": "3s"}},
+		}},
+		"ping": map[string]any{"manualRouting": true},
+		"providers": map[string]any{
+			"providersThrottleDuration": "0s",
+			"file":                      map[string]any{"filename": dynamicFile, "watch": true},
+		},
+		"experimental": map[string]any{"localPlugins": plugins},
+	}
+	for section, value := range o.Static {
+		ours, both := config[section].(map[string]any)
+		if theirs, ok := value.(map[string]any); ok && both {
+			maps.Copy(ours, theirs)
+		} else {
+			config[section] = value
+		}
+	}
+	return config
+}
+
+// marked is the dynamic configuration with the marker's router added. One file holds both, so
+// whoever sees the new generation meets the new configuration.
+func marked(dynamic any, generation int) (map[string]any, error) {
+	text, isText := dynamic.(string)
+	if !isText {
+		encoded, err := yaml.Marshal(dynamic)
+		if err != nil {
+			return nil, err
+		}
+		text = string(encoded)
+	}
+	var config map[string]any
+	if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+		return nil, fmt.Errorf("the dynamic configuration: %w", err)
+	}
+	if config == nil { // Nothing, or YAML's null.
+		config = map[string]any{}
+	}
+	web := section(config, "http")
+	section(web, "routers")[marker] = map[string]any{
+		"entryPoints": []string{"web"},
+		"rule":        "Path(`" + markerPath + "`)",
+		"priority":    1_000_000_000,
+		"middlewares": []string{marker},
+		"service":     "ping@internal",
+	}
+	section(web, "middlewares")[marker] = map[string]any{"headers": map[string]any{
+		"customResponseHeaders": map[string]any{markerHeader: strconv.Itoa(generation)},
+	}}
+	return config, nil
+}
+
+// section is a section of the configuration, made if it is not there.
+func section(config map[string]any, name string) map[string]any {
+	found, ok := config[name].(map[string]any)
+	if !ok {
+		found = map[string]any{}
+		config[name] = found
+	}
+	return found
+}
+
+// writeYAML replaces a file at once: Traefik watches the directory and must not read half of it.
+func writeYAML(dir, name string, value any) error {
+	text, err := yaml.Marshal(value)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
+}
