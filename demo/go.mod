@@ -4,7 +4,10 @@ go 1.25.0
 
 tool github.com/traefik/traefik/v3/cmd/traefik
 
-require go.yaml.in/yaml/v3 v3.0.4
+require (
+	github.com/golang-jwt/jwt/v5 v5.3.1
+	go.yaml.in/yaml/v3 v3.0.4
+)
 
 require (
 	cloud.google.com/go/auth v0.18.1 // indirect
@@ -129,7 +132,6 @@ require (
 	github.com/gofrs/uuid v4.4.0+incompatible // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/golang-jwt/jwt/v4 v4.5.2 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/google/gnostic-models v0.7.0 // indirect
 	github.com/google/go-cmp v0.7.0 // indirect

@@ -39,7 +39,7 @@ func Binary(ctx context.Context, log io.Writer) (string, error) {
 	if isVersion(ctx, path, version) {
 		return path, nil
 	}
-	_, _ = fmt.Fprintf(log, "Building Traefik %s, once: this takes about five minutes …\n", version)
+	_, _ = fmt.Fprintf(log, "Building Traefik %s, once: this takes five to ten minutes …\n", version)
 	if err := build(ctx, path, version); err != nil {
 		return "", err
 	}

@@ -1,0 +1,188 @@
+// Command demo is the sliding session to try: a real Traefik with the plugin, a login service and
+// two instances of a small service.
+//
+//	demo up        starts all of it and prints what to try; DEMO_ADDR is the gateway's address
+//	demo login     is the login service alone
+//	demo service   is one instance of the service alone
+//	demo healthy   asks a URL and exits with 0 if the answer is a success
+//	demo traefik   builds Traefik if need be and prints its path
+package main
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
+	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
+	"github.com/slidingjwt/slidingjwt/demo/internal/login"
+	"github.com/slidingjwt/slidingjwt/demo/internal/system"
+)
+
+//go:embed dynamic.yml
+var dynamicConfig string
+
+var commands = map[string]func(ctx context.Context, args []string) error{
+	"up":      up,
+	"login":   serveLogin,
+	"service": serveService,
+	"healthy": healthy,
+	"traefik": traefik,
+}
+
+func main() {
+	log.SetFlags(log.Ltime)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop) // A second Ctrl-C does not wait for an orderly end.
+
+	command := up
+	args := os.Args[1:]
+	if len(args) > 0 {
+		if command = commands[args[0]]; command == nil {
+			log.Fatalf("no such command: %s; there are up, login, service, healthy and traefik", args[0])
+		}
+		args = args[1:]
+	}
+	if err := command(ctx, args); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func up(ctx context.Context, _ []string) error {
+	lifetime, err := duration("DEMO_LIFETIME", "60s")
+	if err != nil {
+		return err
+	}
+	before, err := duration("DEMO_BEFORE", "45s")
+	if err != nil {
+		return err
+	}
+	logs, gatewayLog := io.Pipe()
+	defer gatewayLog.Close()
+	go showLog(os.Stdout, logs)
+
+	s, err := system.Start(ctx, system.Settings{
+		Dynamic:    dynamicConfig,
+		Address:    cmp.Or(os.Getenv("DEMO_ADDR"), "127.0.0.1:8080"),
+		Lifetime:   lifetime,
+		Before:     before.String(),
+		MaxSession: os.Getenv("DEMO_MAX_SESSION"),
+		Leeway:     os.Getenv("DEMO_LEEWAY"),
+		Log:        os.Stdout,
+		GatewayLog: gatewayLog,
+	})
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%w\nDEMO_ADDR=127.0.0.1:8081 make demo would take another", err)
+		}
+		return err
+	}
+	defer s.Stop()
+	fmt.Printf(welcome, s.URL(), lifetime.Seconds(), max(0, lifetime-before).Seconds())
+
+	select {
+	case <-ctx.Done():
+		fmt.Println("\nStopping.")
+		return nil
+	case <-s.Exited():
+		return errors.New("traefik ended by itself")
+	}
+}
+
+// duration is what an environment variable says.
+func duration(name, fallback string) (time.Duration, error) {
+	d, err := time.ParseDuration(cmp.Or(os.Getenv(name), fallback))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", name, err)
+	}
+	return d, nil
+}
+
+const welcome = `
+The gateway is ready: %[1]s
+
+# Log in. The token is good for %[2]g seconds.
+TOKEN=$(curl -s %[1]s/login -d '{"username":"ada","password":"lovelace"}' | sed 's/.*"token":"\([^"]*\)".*/\1/'); echo "$TOKEN"
+
+# Call the service: no token comes back while this one is fresh.
+curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
+
+# Call it close to expiry: the response carries a renewed token.
+sleep %[3]g; curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
+
+Ctrl-C stops all of it.
+
+`
+
+func serveLogin(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("login", flag.ExitOnError)
+	address := flags.String("listen", "127.0.0.1:8081", "address to listen on")
+	file := flags.String("key", "key.pem", "PEM file of the key that signs; made if it is not there")
+	lifetime := flags.Duration("lifetime", time.Minute, "lifetime of a token")
+	_ = flags.Parse(args) // It exits on an error.
+	key, err := login.Key(*file)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, *address, login.Handler(key, *lifetime, log.Default()))
+}
+
+func serveService(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("service", flag.ExitOnError)
+	address := flags.String("listen", "127.0.0.1:8082", "address to listen on")
+	name := flags.String("name", "one", "name of the instance")
+	_ = flags.Parse(args) // It exits on an error.
+	return serve(ctx, *address, echo.Handler(*name, log.Default()))
+}
+
+// serve answers /healthy itself and leaves the rest to the handler, until the context ends.
+func serve(ctx context.Context, address string, handler http.Handler) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/healthy", func(http.ResponseWriter, *http.Request) {})
+	mux.Handle("/", handler)
+	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func healthy(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("healthy wants one URL")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, args[0], nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return nil
+}
+
+func traefik(ctx context.Context, _ []string) error {
+	path, err := gateway.Binary(ctx, os.Stderr)
+	if err != nil {
+		return err
+	}
+	fmt.Println(path)
+	return nil
+}
