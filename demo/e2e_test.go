@@ -35,7 +35,7 @@ func TestGateway(t *testing.T) {
 	aged := func(age time.Duration) jwt.MapClaims { return login.Claims(time.Now().Add(-age), time.Minute) }
 
 	t.Run("a login answers with a token", func(t *testing.T) {
-		token := logIn(t, s)
+		token := logIn(t, s.URL())
 		if got := claimsOf(t, s, token)["sub"]; got != "ada" {
 			t.Errorf("got sub %v, want ada", got)
 		}
@@ -61,7 +61,7 @@ func TestGateway(t *testing.T) {
 	}
 	for _, test := range refused {
 		t.Run("401 for "+test.name, func(t *testing.T) {
-			resp := call(t, s, test.token, http.Header{"X-User-Id": {"mallory"}})
+			resp := call(t, s.URL(), test.token, http.Header{"X-User-Id": {"mallory"}})
 			if resp.status != http.StatusUnauthorized {
 				t.Errorf("got status %d, want 401", resp.status)
 			}
@@ -78,7 +78,7 @@ func TestGateway(t *testing.T) {
 	}
 
 	t.Run("the claims reach the service", func(t *testing.T) {
-		resp := call(t, s, logIn(t, s), nil)
+		resp := call(t, s.URL(), logIn(t, s.URL()), nil)
 		wantHeaders(t, resp, map[string][]string{
 			"X-User-Id":     {"ada"},
 			"X-User-Name":   {"Ada Lovelace"},
@@ -90,7 +90,7 @@ func TestGateway(t *testing.T) {
 	t.Run("a spoofed header is gone", func(t *testing.T) {
 		claims := aged(0)
 		delete(claims, "name")
-		resp := call(t, s, sign(t, s.Key, claims), http.Header{
+		resp := call(t, s.URL(), sign(t, s.Key, claims), http.Header{
 			"X-User-Id":   {"mallory"},
 			"x_user_id":   {"mallory"},
 			"X.User.Id":   {"mallory"},
@@ -106,15 +106,15 @@ func TestGateway(t *testing.T) {
 	})
 
 	t.Run("a fresh token is not renewed", func(t *testing.T) {
-		resp := call(t, s, logIn(t, s), nil)
+		resp := call(t, s.URL(), logIn(t, s.URL()), nil)
 		if got := resp.renewed(); got != "" {
 			t.Errorf("got a renewed token %q, want none", got)
 		}
 	})
 
 	t.Run("another instance takes the renewed token", func(t *testing.T) {
-		first := call(t, s, sign(t, s.Key, aged(20*time.Second)), nil)
-		second := call(t, s, first.renewed(), nil)
+		first := call(t, s.URL(), sign(t, s.Key, aged(20*time.Second)), nil)
+		second := call(t, s.URL(), first.renewed(), nil)
 		if first.status != http.StatusOK || second.status != http.StatusOK {
 			t.Fatalf("got statuses %d and %d, want 200", first.status, second.status)
 		}
@@ -131,7 +131,7 @@ func TestGateway(t *testing.T) {
 		claims["large"] = json.Number("12345678901234567890")
 		claims["nested"] = map[string]any{"list": []any{"a", json.Number("1.50"), nil, true}}
 		token := sign(t, s.Key, claims)
-		renewed := call(t, s, token, nil).renewed()
+		renewed := call(t, s.URL(), token, nil).renewed()
 		before, after := claimsOf(t, s, token), claimsOf(t, s, renewed)
 		for _, name := range []string{"iat", "exp", "jti"} {
 			if before[name] == after[name] {
@@ -148,7 +148,7 @@ func TestGateway(t *testing.T) {
 	t.Run("a token without auth_time gets it", func(t *testing.T) {
 		claims := aged(20 * time.Second)
 		delete(claims, "auth_time")
-		renewed := call(t, s, sign(t, s.Key, claims), nil).renewed()
+		renewed := call(t, s.URL(), sign(t, s.Key, claims), nil).renewed()
 		if got, want := number(t, claimsOf(t, s, renewed), "auth_time"), claims["iat"]; got != want {
 			t.Errorf("got auth_time %d, want iat of the first token, %d", got, want)
 		}
@@ -161,13 +161,13 @@ func TestSession(t *testing.T) {
 	s := start(t, system.Settings{
 		Lifetime: 5 * time.Second, Before: "4s", MaxSession: fmt.Sprintf("%ds", maxSession), Leeway: "0s",
 	})
-	first := logIn(t, s)
+	first := logIn(t, s.URL())
 	born := number(t, claimsOf(t, s, first), "auth_time")
 
 	// Whoever calls often enough, and takes every token that comes back, stays logged in.
 	token, renewals, last := first, 0, response{}
 	poll(t, func() bool {
-		last = call(t, s, token, nil)
+		last = call(t, s.URL(), token, nil)
 		if renewed := last.renewed(); renewed != "" {
 			token = renewed
 			renewals++
@@ -195,7 +195,7 @@ func TestSession(t *testing.T) {
 	})
 
 	t.Run("begins again with a login", func(t *testing.T) {
-		if got := call(t, s, logIn(t, s), nil).status; got != http.StatusOK {
+		if got := call(t, s.URL(), logIn(t, s.URL()), nil).status; got != http.StatusOK {
 			t.Errorf("got status %d, want 200", got)
 		}
 	})
@@ -235,7 +235,7 @@ func (r response) renewed() string {
 	return token
 }
 
-func call(t *testing.T, s *system.System, token string, header http.Header) response {
+func call(t *testing.T, url, token string, header http.Header) response {
 	t.Helper()
 	header = maps.Clone(header)
 	if header == nil {
@@ -244,7 +244,7 @@ func call(t *testing.T, s *system.System, token string, header http.Header) resp
 	if token != "" {
 		header.Set("Authorization", "Bearer "+token)
 	}
-	return do(t, http.MethodGet, s.URL()+"/api/", header, "")
+	return do(t, http.MethodGet, url+"/api/", header, "")
 }
 
 func do(t *testing.T, method, url string, header http.Header, body string) response {
@@ -270,9 +270,9 @@ func do(t *testing.T, method, url string, header http.Header, body string) respo
 	return r
 }
 
-func logIn(t *testing.T, s *system.System) string {
+func logIn(t *testing.T, url string) string {
 	t.Helper()
-	resp := do(t, http.MethodPost, s.URL()+"/login", nil, `{"username":"ada","password":"lovelace"}`)
+	resp := do(t, http.MethodPost, url+"/login", nil, `{"username":"ada","password":"lovelace"}`)
 	var body struct{ Token string }
 	if err := json.Unmarshal([]byte(resp.body), &body); err != nil {
 		t.Fatalf("login: %d %q: %v", resp.status, resp.body, err)

@@ -6,6 +6,8 @@
 //	demo service   is one instance of the service alone
 //	demo healthy   asks a URL and exits with 0 if the answer is a success
 //	demo traefik   builds Traefik if need be and prints its path
+//	demo plugin    copies the plugin, with its dependencies, to where a Traefik that runs in the
+//	               given directory finds it
 package main
 
 import (
@@ -38,6 +40,7 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"service": serveService,
 	"healthy": healthy,
 	"traefik": traefik,
+	"plugin":  plugin,
 }
 
 func main() {
@@ -50,7 +53,7 @@ func main() {
 	args := os.Args[1:]
 	if len(args) > 0 {
 		if command = commands[args[0]]; command == nil {
-			log.Fatalf("no such command: %s; there are up, login, service, healthy and traefik", args[0])
+			log.Fatalf("no such command: %s; there are up, login, service, healthy, traefik and plugin", args[0])
 		}
 		args = args[1:]
 	}
@@ -185,4 +188,11 @@ func traefik(ctx context.Context, _ []string) error {
 	}
 	fmt.Println(path)
 	return nil
+}
+
+func plugin(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("plugin wants one directory")
+	}
+	return gateway.Install(ctx, args[0], "")
 }

@@ -10,21 +10,24 @@ import (
 
 // install lays the plugins out as Traefik looks for local ones, below its working directory.
 func install(ctx context.Context, dir, source string, plugins map[string]Plugin) error {
-	sources := filepath.Join(dir, "plugins-local", "src")
-	if err := installOurs(ctx, filepath.Join(sources, Module), source); err != nil {
+	if err := Install(ctx, dir, source); err != nil {
 		return fmt.Errorf("the plugin: %w", err)
 	}
 	for name, plugin := range plugins {
-		if err := installFiles(filepath.Join(sources, plugin.Module), plugin.Files); err != nil {
+		if err := writeFiles(sourceDir(dir, plugin.Module), plugin.Files); err != nil {
 			return fmt.Errorf("the plugin %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// installOurs copies the plugin and has the Go command add its dependencies. The tests are left
-// out first, so that what only they need, the interpreter above all, stays out of the vendor tree.
-func installOurs(ctx context.Context, dir, source string) error {
+// sourceDir is where a Traefik that runs in dir looks for a local plugin.
+func sourceDir(dir, module string) string { return filepath.Join(dir, "plugins-local", "src", module) }
+
+// Install copies the plugin from its directory, by default the repository that the program runs in,
+// to where a Traefik that runs in dir finds it, and has the Go command add its dependencies. The
+// tests stay behind, so what only they need, the interpreter above all, does not come along.
+func Install(ctx context.Context, dir, source string) error {
 	if source == "" {
 		var err error
 		if source, err = Root(ctx); err != nil {
@@ -49,14 +52,15 @@ func installOurs(ctx context.Context, dir, source string) error {
 		}
 		contents[name] = string(text)
 	}
-	if err := installFiles(dir, contents); err != nil {
+	target := sourceDir(dir, Module)
+	if err := writeFiles(target, contents); err != nil {
 		return err
 	}
-	_, err = output(ctx, dir, "mod", "vendor")
+	_, err = output(ctx, target, "mod", "vendor")
 	return err
 }
 
-func installFiles(dir string, files map[string]string) error {
+func writeFiles(dir string, files map[string]string) error {
 	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
