@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -104,7 +103,7 @@ func standInForGo(t *testing.T) {
 		return
 	}
 	root := t.TempDir()
-	if err := os.CopyFS(filepath.Join(root, "usr", "local", "go"), os.DirFS(runtime.GOROOT())); err != nil {
+	if err := os.CopyFS(filepath.Join(root, "usr", "local", "go"), os.DirFS(goEnv(t, "GOROOT"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(root, "tmp"), 0o700); err != nil {

@@ -212,7 +212,7 @@ func start(t *testing.T, settings system.Settings) *system.System {
 		s.Stop()
 		if t.Failed() {
 			for line := range strings.Lines(s.Logs()) {
-				if strings.Contains(line, `"plugin"`) || strings.Contains(line, `"level":"error"`) {
+				if strings.Contains(line, `"plugin":"plugin-`) || strings.Contains(line, `"level":"error"`) {
 					t.Log(strings.TrimSpace(line))
 				}
 			}

@@ -45,21 +45,20 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 
 func main() {
 	log.SetFlags(log.Ltime)
+	if err := execute(os.Args[1:]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func execute(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop) // A second Ctrl-C does not wait for an orderly end.
 
-	command := up
-	args := os.Args[1:]
-	if len(args) > 0 {
-		if command = commands[args[0]]; command == nil {
-			log.Fatalf("no such command: %s; there are up, login, service, healthy, traefik and plugin", args[0])
-		}
-		args = args[1:]
+	if len(args) == 0 || commands[args[0]] == nil {
+		return errors.New("the commands are up, login, service, healthy, traefik and plugin")
 	}
-	if err := command(ctx, args); err != nil {
-		log.Fatal(err)
-	}
+	return commands[args[0]](ctx, args[1:])
 }
 
 func up(ctx context.Context, _ []string) error {

@@ -77,13 +77,13 @@ func TestUp(t *testing.T) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	for lines.Scan() { //nolint:revive // The program ends only when somebody reads what it prints.
+	for lines.Scan() { // The program ends only if somebody reads what it prints.
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)
 	}
 	url := regexp.MustCompile(`http://[\d.:]+`).FindString(commands[1])
-	if resp, err := http.Get(url); err == nil { //nolint:gosec // The demo's own URL.
+	if resp, err := http.Get(url); err == nil {
 		_ = resp.Body.Close()
 		t.Errorf("%s still answers", url)
 	}
