@@ -1,0 +1,179 @@
+package slidingjwt
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+)
+
+const maxHeaderValueBytes = 4 << 10
+
+// forwardedHeader is a request header and the path of the claim that it carries.
+type forwardedHeader struct {
+	name string // canonical
+	path []string
+}
+
+// ordinaryHeaders are the request headers that are seen every day. A request that has no others, and no value
+// for the forwarded ones, holds no spelling of a forwarded header.
+var ordinaryHeaders = strings.Fields(`
+	Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers Authorization Baggage
+	Cache-Control Content-Encoding Content-Language Content-Length Content-Type Date Dnt Expect From Grpc-Accept-Encoding
+	Grpc-Encoding Grpc-Timeout If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Last-Event-Id
+	Max-Forwards Origin Pragma Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Arch Sec-Ch-Ua-Bitness Sec-Ch-Ua-Full-Version
+	Sec-Ch-Ua-Full-Version-List Sec-Ch-Ua-Mobile Sec-Ch-Ua-Model Sec-Ch-Ua-Platform Sec-Ch-Ua-Platform-Version
+	Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Sec-Fetch-User Sec-Gpc Sec-Websocket-Extensions Sec-Websocket-Key
+	Sec-Websocket-Protocol Sec-Websocket-Version Te Traceparent Tracestate Upgrade Upgrade-Insecure-Requests User-Agent
+	Via X-Correlation-Id X-Csrf-Token X-Forwarded-For X-Forwarded-Host X-Forwarded-Port X-Forwarded-Prefix
+	X-Forwarded-Proto X-Forwarded-Server X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info X-Real-Ip
+	X-Request-Id X-Requested-With`)
+
+// errNotOrdinary ends http.Header.WriteSubset at the first header that it would write.
+var errNotOrdinary = errors.New("not an ordinary header")
+
+// nowhere is where a header that is not ordinary cannot be written to.
+type nowhere struct{}
+
+func (nowhere) Write(_ []byte) (int, error) { return 0, errNotOrdinary }
+
+// removeSpellings removes every spelling of the forwarded headers from a request: services differ in which
+// of X-User-Id, X_User_Id and X.User.Id they take for the same.
+func removeSpellings(s *settings, req *http.Request) {
+	if len(s.spellings) == 0 {
+		return
+	}
+	removeNames(req.Header, s.spellings)
+	removeNames(req.Trailer, s.spellings)
+	// A header named in Connection would be dropped on the way to the service, a claim's too (RFC 9110 7.6.1).
+	lines := req.Header["Connection"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, option := range strings.Split(strings.Join(lines, ","), ",") {
+		if option = strings.TrimSpace(option); option != "" && !s.spellings[normalize(option)] {
+			kept = append(kept, option)
+		}
+	}
+	delete(req.Header, "Connection")
+	if len(kept) > 0 {
+		req.Header["Connection"] = []string{strings.Join(kept, ", ")}
+	}
+}
+
+// removeNames deletes the headers whose normalized name is in the set.
+func removeNames(h http.Header, normalized map[string]bool) {
+	for name := range h {
+		if normalized[normalize(name)] {
+			delete(h, name)
+		}
+	}
+}
+
+// normalize writes a header's name in lower case, with a hyphen for each character that is no letter or digit.
+func normalize(name string) string {
+	return strings.ToLower(hyphens.Replace(name))
+}
+
+// hyphens has the characters that a header's name may hold beside letters and digits (RFC 9110 5.6.2), and a few it may not.
+var hyphens = strings.NewReplacer("!", "-", "#", "-", "$", "-", "%", "-", "&", "-", "'", "-", "*", "-", "+", "-", ".", "-",
+	"^", "-", "_", "-", "`", "-", "|", "-", "~", "-", " ", "-", "/", "-", ":", "-", "@", "-", "\\", "-")
+
+// removeOverrides takes the method overrides off a preflight, which passes without a token.
+func removeOverrides(h http.Header) { removeNames(h, methodOverrides) }
+
+var methodOverrides = map[string]bool{"x-http-method": true, "x-http-method-override": true, "x-method-override": true}
+
+// claimPath splits a claim's path at its dots; "\." is a dot and "\\" a backslash within a name.
+func claimPath(text string) []string {
+	var path []string
+	var name strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && i+1 < len(text) && (text[i+1] == '.' || text[i+1] == '\\'):
+			i++
+			name.WriteByte(text[i])
+		case text[i] == '.':
+			path = append(path, name.String())
+			name.Reset()
+		default:
+			name.WriteByte(text[i])
+		}
+	}
+	return append(path, name.String())
+}
+
+// lookup follows a path into claims; nil is what is absent.
+func lookup(claims map[string]any, path []string) any {
+	value := claims[path[0]]
+	for _, name := range path[1:] {
+		object, ok := value.(map[string]any)
+		if !ok {
+			return nil
+		}
+		value = object[name]
+	}
+	return value
+}
+
+// headerValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token,
+// lists of scalars joined by commas, the rest as compact JSON. What could be mistaken for something else is absent.
+func headerValue(claim any) (string, bool) {
+	text, ok := scalar(claim)
+	if !ok {
+		switch v := claim.(type) {
+		case []any:
+			text, ok = joined(v)
+		case map[string]any:
+			text, ok = compactJSON(v)
+		}
+	}
+	if !ok || len(text) > maxHeaderValueBytes || hasControl(text) {
+		return "", false
+	}
+	return text, true
+}
+
+// scalar writes a string, number or boolean.
+func scalar(claim any) (string, bool) {
+	switch v := claim.(type) {
+	case string:
+		return v, true
+	case json.Number:
+		return string(v), true
+	case bool:
+		if v {
+			return "true", true
+		}
+		return "false", true
+	}
+	return "", false
+}
+
+// joined writes a list: with commas if all its elements are scalars, none of which holds a comma, else as JSON.
+func joined(list []any) (string, bool) {
+	texts := make([]string, 0, len(list))
+	for _, element := range list {
+		text, ok := scalar(element)
+		if !ok && element != nil {
+			return compactJSON(list)
+		}
+		if !ok || strings.Contains(text, ",") {
+			return "", false
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ","), true
+}
+
+func compactJSON(value any) (string, bool) {
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return "", false
+	}
+	return strings.TrimSuffix(text.String(), "\n"), utf8.ValidString(text.String())
+}

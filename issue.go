@@ -1,0 +1,212 @@
+package slidingjwt
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// issueSettings are the issue options.
+type issueSettings struct {
+	header   string // canonical
+	lifetime float64
+}
+
+// issuing answers on a login route: what the login service says of the user in issue.header becomes a token.
+// Whoever answers on that route can be anyone to every service.
+func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
+	spelling := map[string]bool{normalize(s.issue.header): true}
+	return func(rw http.ResponseWriter, req *http.Request) {
+		look(s, seconds(time.Now()))
+		removeNames(req.Header, spelling)
+		removeNames(req.Trailer, spelling)
+		w := &issuingWriter{rw: rw, req: req, s: s, name: name, spelling: spelling}
+		next.ServeHTTP(w, req)
+		if !w.done {
+			w.WriteHeader(http.StatusOK)
+		}
+		// What came as a trailer, under its name or announced by net/http's prefix.
+		h := rw.Header()
+		for key := range h {
+			if spelling[normalize(strings.TrimPrefix(key, http.TrailerPrefix))] {
+				delete(h, key)
+			}
+		}
+	}
+}
+
+// issuingWriter turns the claims header of the final response into a token.
+//
+// Yaegi: the compiled side sees only the three methods of http.ResponseWriter, so a login route does not stream.
+type issuingWriter struct {
+	rw       http.ResponseWriter
+	req      *http.Request
+	s        *settings
+	name     string
+	spelling map[string]bool
+	done     bool // the final status was written
+	failed   bool // the service's body is dropped
+}
+
+func (w *issuingWriter) Header() http.Header { return w.rw.Header() }
+
+func (w *issuingWriter) WriteHeader(status int) {
+	h := w.rw.Header()
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		removeNames(h, w.spelling)
+		w.rw.WriteHeader(status)
+		return
+	}
+	if w.done {
+		return
+	}
+	w.done = true
+	var claims []string
+	for key, values := range h {
+		if w.spelling[normalize(key)] {
+			claims = append(claims, values...)
+			delete(h, key)
+		}
+	}
+	announceWithout(h, w.spelling)
+	if status >= 200 && status < 300 && len(claims) > 0 {
+		if err := w.issue(h, claims); err != nil {
+			logError("no token was issued by %s: %s", quote(w.name), err.Error())
+			w.failed = true
+			for key := range h {
+				delete(h, key)
+			}
+			refuse(w.s, w.rw, w.req, w.name, refuseIssuing, presented{}, 0)
+			return
+		}
+	}
+	w.rw.WriteHeader(status)
+}
+
+func (w *issuingWriter) Write(data []byte) (int, error) {
+	if !w.done {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.failed {
+		return len(data), nil
+	}
+	n, err := w.rw.Write(data)
+	return n, err
+}
+
+// issue signs the claims and adds the token to the response's headers.
+func (w *issuingWriter) issue(h http.Header, claims []string) error {
+	if len(claims) != 1 {
+		return errors.New("there is more than one claims header")
+	}
+	now := seconds(time.Now())
+	lifetime := math.Min(w.s.issue.lifetime, w.s.renewal.maxSession)
+	payload, err := issuedClaims(w.s, claims[0], now, lifetime)
+	if err != nil {
+		return err
+	}
+	typ := w.s.config.TokenType
+	if typ == "" {
+		typ = "JWT"
+	}
+	token, err := sign(currentRing(w.s.keys).signer, typ, payload)
+	if err != nil {
+		return err
+	}
+	if len(token) > maxTokenBytes {
+		return errors.New("the token is longer than 8 KiB")
+	}
+	byCookie := w.s.config.Cookie.Name != ""
+	deliver(w.s, h, w.req, presented{token: token, cookie: byCookie, header: !byCookie}, token, lifetime, w.s.renewal.maxSession)
+	return nil
+}
+
+// issuedClaims completes the service's claims: those that say from whom, when and for how long a token is are
+// the gateway's.
+func issuedClaims(s *settings, text string, now, lifetime float64) (string, error) {
+	claims, err := strictObject(text)
+	if err != nil {
+		return "", errors.New("the claims header is no JSON object")
+	}
+	if _, there := claims["nbf"]; there {
+		return "", errors.New("the claims header has nbf")
+	}
+	jti, err := newTokenID()
+	if err != nil {
+		return "", err
+	}
+	delete(claims, "iss")
+	if s.config.Issuer != "" {
+		claims["iss"] = s.config.Issuer
+	}
+	issuedAt := int64(now)
+	claims["iat"] = json.Number(strconv.FormatInt(issuedAt, 10))
+	claims["auth_time"] = json.Number(strconv.FormatInt(issuedAt, 10))
+	claims["exp"] = json.Number(strconv.FormatInt(int64(now+lifetime), 10))
+	claims["jti"] = jti
+	if _, there := claims["aud"]; !there && len(s.config.Audience) > 0 {
+		claims["aud"] = s.config.Audience
+	}
+	if r := checkRegistered(claimsAsRead(claims)); r != nil {
+		return "", errors.New("the claims header: " + r.phrase)
+	}
+	payload, err := json.Marshal(claims)
+	return string(payload), err
+}
+
+// claimsAsRead has the audience of the configuration as a decoder would give it.
+func claimsAsRead(claims map[string]any) map[string]any {
+	read := map[string]any{}
+	for name, claim := range claims {
+		if _, ours := claim.([]string); !ours {
+			read[name] = claim
+		}
+	}
+	return read
+}
+
+// announceWithout takes the claims header out of the announced trailers.
+func announceWithout(h http.Header, spelling map[string]bool) {
+	lines := h["Trailer"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, name := range strings.Split(strings.Join(lines, ","), ",") {
+		if name = strings.TrimSpace(name); !spelling[normalize(name)] {
+			kept = append(kept, name)
+		}
+	}
+	delete(h, "Trailer")
+	if len(kept) > 0 {
+		h["Trailer"] = kept
+	}
+}
+
+// publishing answers with the public halves of our keys (RFC 7517 5), and never calls the service.
+func publishing(s *settings, name string) http.HandlerFunc {
+	return func(rw http.ResponseWriter, req *http.Request) {
+		look(s, seconds(time.Now()))
+		if req.Method != http.MethodGet && req.Method != http.MethodHead {
+			refuse(s, rw, req, name, refuseMethod, presented{}, 0)
+			return
+		}
+		r := currentRing(s.keys)
+		if r.published == nil {
+			refuse(s, rw, req, name, refuseUnavailable, presented{}, 1)
+			return
+		}
+		h := rw.Header()
+		h["Content-Type"] = []string{"application/jwk-set+json"}
+		h["Cache-Control"] = []string{"public, max-age=300"}
+		h["Content-Length"] = []string{strconv.Itoa(len(r.published))}
+		rw.WriteHeader(http.StatusOK)
+		if req.Method == http.MethodGet {
+			_, _ = rw.Write(r.published) // The client is gone.
+		}
+	}
+}

@@ -1,0 +1,555 @@
+package slidingjwt
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+)
+
+// key is a key that verifies, and may sign. It is held in its typed form and bound to its algorithms, so that
+// no token can choose how it is used (RFC 8725 3.1).
+//
+// Yaegi: a comma-ok assertion cannot tell interpreted types apart, so there is a field for each kind.
+type key struct {
+	kid    string // empty for a PEM key or secret, which meets tokens of any kid
+	print  string // RFC 7638 thumbprint, or the hash of a secret
+	algs   []string
+	own    bool // it is ours: its tokens may be renewed
+	secret []byte
+	rsa    *rsa.PublicKey
+	ecdsa  *ecdsa.PublicKey
+	ed     ed25519.PublicKey
+
+	private any    // for signing: *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or []byte; nil if it cannot sign
+	signAlg string // how it signs; empty if it cannot
+	jwkAlg  string // the JWK's alg; empty if there is none
+}
+
+const minRSABits = 2048
+
+// maxSignatures bounds how many signatures are tried for one token.
+const maxSignatures = 16
+
+var knownAlgorithms = map[string]bool{
+	"HS256": true, "HS384": true, "HS512": true, "RS256": true, "RS384": true, "RS512": true, "PS256": true, "PS384": true, "PS512": true,
+	"ES256": true, "ES384": true, "ES512": true, "EdDSA": true, "Ed25519": true,
+}
+
+// b64 is base64url without padding, in its one canonical form (RFC 7515 2).
+var b64 = base64.RawURLEncoding.Strict()
+
+// keySet are keys by what a token says of its own: no key is tried that does not fit.
+type keySet struct {
+	byAlg  map[string][]*key // every key of an algorithm
+	byKid  map[string][]*key // "alg kid": the keys of that kid
+	noKid  map[string][]*key // the keys of an algorithm that have no kid
+	kids   map[string]bool
+	prints map[string]bool // the keys' identities: what a remembered token needs to stay
+}
+
+func newKeySet(keys []*key) *keySet {
+	set := &keySet{byAlg: map[string][]*key{}, byKid: map[string][]*key{}, noKid: map[string][]*key{}, kids: map[string]bool{}, prints: map[string]bool{}}
+	for _, k := range keys {
+		set.prints[identity(k)] = true
+		if k.kid != "" {
+			set.kids[k.kid] = true
+		}
+		for _, alg := range k.algs {
+			set.byAlg[alg] = append(set.byAlg[alg], k)
+			if k.kid == "" {
+				set.noKid[alg] = append(set.noKid[alg], k)
+			} else {
+				set.byKid[alg+" "+k.kid] = append(set.byKid[alg+" "+k.kid], k)
+			}
+		}
+	}
+	return set
+}
+
+// identity distinguishes a key from every other that would treat a token differently.
+func identity(k *key) string {
+	return k.print + " " + k.kid + " " + strings.Join(k.algs, ",")
+}
+
+// candidates are the keys that a token meets: those of its kid and those without one, or all if it has none.
+func candidates(set *keySet, alg, kid string) []*key {
+	if kid == "" {
+		return set.byAlg[alg]
+	}
+	named, unnamed := set.byKid[alg+" "+kid], set.noKid[alg]
+	if len(unnamed) == 0 {
+		return named
+	}
+	return append(append([]*key{}, named...), unnamed...)
+}
+
+// newSecret makes a key of an HMAC secret (RFC 7518 3.2).
+func newSecret(secret []byte, kid string) (*key, error) {
+	if bytes.HasPrefix(bytes.TrimSpace(secret), []byte("-----BEGIN")) {
+		return nil, errors.New("a PEM is no HMAC secret")
+	}
+	k := &key{kid: kid, secret: secret, private: secret}
+	for i, alg := range []string{"HS256", "HS384", "HS512"} {
+		if len(secret) >= 32+16*i {
+			k.algs = append(k.algs, alg)
+		}
+	}
+	if len(k.algs) == 0 {
+		return nil, fmt.Errorf("a secret of %d bytes is shorter than the 32 that HS256 needs", len(secret))
+	}
+	sum := sha256.Sum256(secret)
+	k.print = "oct " + b64.EncodeToString(sum[:])
+	return k, nil
+}
+
+// newPublic makes a key of a public key of the standard library.
+func newPublic(public any, kid string) (*key, error) {
+	k := &key{kid: kid}
+	switch pub := public.(type) {
+	case *rsa.PublicKey:
+		if pub.N.BitLen() < minRSABits {
+			return nil, fmt.Errorf("an RSA key of %d bits is shorter than 2048", pub.N.BitLen())
+		}
+		if pub.E < 3 || pub.E%2 == 0 {
+			return nil, errors.New("the RSA key's exponent is not odd and at least 3")
+		}
+		k.rsa = pub
+		k.algs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	case *ecdsa.PublicKey:
+		alg := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[pub.Curve.Params().Name]
+		if alg == "" {
+			return nil, errors.New("the curve is not P-256, P-384 or P-521")
+		}
+		if _, err := pub.ECDH(); err != nil {
+			return nil, errors.New("the point is not on the curve")
+		}
+		k.ecdsa = pub
+		k.algs = []string{alg}
+	case ed25519.PublicKey:
+		if len(pub) != ed25519.PublicKeySize {
+			return nil, errors.New("the Ed25519 key has not 32 bytes")
+		}
+		k.ed = pub
+		k.algs = []string{"EdDSA", "Ed25519"}
+	default:
+		return nil, errors.New("the key is not RSA, ECDSA or Ed25519")
+	}
+	sum := sha256.Sum256([]byte(publicJWK(k)))
+	k.print = b64.EncodeToString(sum[:])
+	return k, nil
+}
+
+// newPrivate makes a signing key of a private key of the standard library.
+func newPrivate(private any, kid string) (*key, error) {
+	var public any
+	switch priv := private.(type) {
+	case *rsa.PrivateKey:
+		public = &priv.PublicKey
+	case *ecdsa.PrivateKey:
+		public = &priv.PublicKey
+	case ed25519.PrivateKey:
+		public = priv.Public()
+	default:
+		return nil, errors.New("the key is not RSA, ECDSA or Ed25519")
+	}
+	k, err := newPublic(public, kid)
+	if err != nil {
+		return nil, err
+	}
+	k.private = private
+	return k, nil
+}
+
+// publicJWK writes the required members of a public key's JWK in the order of RFC 7638 3.
+func publicJWK(k *key) string {
+	switch {
+	case k.rsa != nil:
+		return `{"e":"` + b64.EncodeToString(big.NewInt(int64(k.rsa.E)).Bytes()) + `","kty":"RSA","n":"` + b64.EncodeToString(k.rsa.N.Bytes()) + `"}`
+	case k.ecdsa != nil:
+		size := (k.ecdsa.Curve.Params().BitSize + 7) / 8
+		x := b64.EncodeToString(k.ecdsa.X.FillBytes(make([]byte, size)))
+		y := b64.EncodeToString(k.ecdsa.Y.FillBytes(make([]byte, size)))
+		return `{"crv":"` + k.ecdsa.Curve.Params().Name + `","kty":"EC","x":"` + x + `","y":"` + y + `"}`
+	case k.ed != nil:
+		return `{"crv":"Ed25519","kty":"OKP","x":"` + b64.EncodeToString(k.ed) + `"}`
+	}
+	return ""
+}
+
+// bindKey narrows a key to the configured algorithms and decides how it signs: as its JWK says, else with the
+// first configured algorithm that fits, else with the usual one of its type.
+func bindKey(k *key, configured []string) {
+	possible := k.algs
+	if len(configured) > 0 {
+		k.algs = nil
+		for _, alg := range possible {
+			if allows(configured, alg) {
+				k.algs = append(k.algs, alg)
+			}
+		}
+	}
+	if k.private == nil || len(k.algs) == 0 {
+		return
+	}
+	k.signAlg = k.algs[0]
+	for _, alg := range configured {
+		if k.jwkAlg == "" && contains(k.algs, alg) {
+			k.signAlg = alg
+			break
+		}
+	}
+}
+
+// allows says whether an algorithm is in a list; EdDSA and Ed25519 are two names of one (RFC 9864).
+func allows(list []string, alg string) bool {
+	if alg == "EdDSA" || alg == "Ed25519" {
+		return contains(list, "EdDSA") || contains(list, "Ed25519")
+	}
+	return contains(list, alg)
+}
+
+func contains(list []string, text string) bool {
+	for _, element := range list {
+		if element == text {
+			return true
+		}
+	}
+	return false
+}
+
+// parsePEM reads the first key or certificate of a PEM.
+func parsePEM(text string) (*key, error) {
+	rest := []byte(text)
+	for {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return nil, errors.New("there is no PEM key in it")
+		}
+		var parsed any
+		var err error
+		switch block.Type {
+		case "PUBLIC KEY":
+			parsed, err = x509.ParsePKIXPublicKey(block.Bytes)
+		case "RSA PUBLIC KEY":
+			parsed, err = x509.ParsePKCS1PublicKey(block.Bytes)
+		case "CERTIFICATE":
+			var certificate *x509.Certificate
+			if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {
+				parsed = certificate.PublicKey
+			}
+		case "PRIVATE KEY":
+			parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+			return finishPrivate(parsed, err)
+		case "RSA PRIVATE KEY":
+			parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+			return finishPrivate(parsed, err)
+		case "EC PRIVATE KEY":
+			parsed, err = x509.ParseECPrivateKey(block.Bytes)
+			return finishPrivate(parsed, err)
+		case "EC PARAMETERS":
+			continue
+		default:
+			return nil, fmt.Errorf("a PEM block %s is neither a key nor a certificate", quote(block.Type))
+		}
+		if err != nil {
+			return nil, errors.New("the PEM block holds no key that can be read")
+		}
+		k, err := newPublic(parsed, "")
+		return k, err
+	}
+}
+
+func finishPrivate(parsed any, err error) (*key, error) {
+	if err != nil {
+		return nil, errors.New("the PEM block holds no key that can be read")
+	}
+	k, err := newPrivate(parsed, "")
+	return k, err
+}
+
+// parseJWKS reads a JWK Set (RFC 7517 5). A key that contradicts itself is left out and logged. From a URL, so
+// are secrets and private keys: whoever reads the URL would know them.
+func parseJWKS(text, from string, remote bool) ([]*key, error) {
+	set, err := strictObject(text)
+	if err != nil {
+		return nil, errors.New("it is no JSON object")
+	}
+	list, ok := set["keys"].([]any)
+	if !ok {
+		return nil, errors.New(`it has no list "keys"`)
+	}
+	var keys []*key
+	for i, element := range list {
+		jwk, ok := element.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("its key %d is no JSON object", i)
+		}
+		k, err := parseJWK(jwk)
+		if err == nil && remote && k.private != nil {
+			err = errors.New("it is secret, and a key set from a URL is public")
+		}
+		if errors.Is(err, errTooWeak) && !remote {
+			return nil, fmt.Errorf("its key %d: %w", i, err)
+		}
+		if err != nil {
+			logWarning("key %d of %s is left out: %s", i, from, err.Error())
+			continue
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("it holds no key that can be used")
+	}
+	return keys, nil
+}
+
+var errTooWeak = errors.New("it is too weak")
+
+// parseJWK reads a key whose members agree (RFC 7517 4, RFC 7518 6, RFC 8037 2).
+func parseJWK(jwk map[string]any) (*key, error) {
+	for _, name := range []string{"kid", "alg", "use", "kty", "crv"} {
+		if value, there := jwk[name]; there {
+			if _, ok := value.(string); !ok {
+				return nil, errors.New("its " + name + " is no string")
+			}
+		}
+	}
+	kid, _ := jwk["kid"].(string)
+	if use, there := jwk["use"]; there && use != "sig" {
+		return nil, errors.New("it is not for signatures")
+	}
+	_, signs := jwk["d"]
+	if jwk["kty"] == "oct" {
+		signs = true
+	}
+	if operations, there := jwk["key_ops"]; there {
+		list, ok := operations.([]any)
+		if !ok {
+			return nil, errors.New("its key_ops is no list")
+		}
+		verify, sign := false, false
+		for _, operation := range list {
+			verify = verify || operation == "verify"
+			sign = sign || operation == "sign"
+		}
+		if !verify && (!sign || !signs) {
+			return nil, errors.New("its key_ops has no verify")
+		}
+		signs = signs && sign
+	}
+	k, err := typedJWK(jwk, kid)
+	if err != nil {
+		return nil, err
+	}
+	if !signs && k.secret == nil {
+		k.private = nil
+	}
+	if alg, there := jwk["alg"].(string); there {
+		if !contains(k.algs, alg) {
+			return nil, errors.New("its alg and its kind disagree")
+		}
+		k.jwkAlg = alg
+		k.algs = []string{alg}
+		if alg == "EdDSA" || alg == "Ed25519" {
+			k.algs = []string{alg, map[string]string{"EdDSA": "Ed25519", "Ed25519": "EdDSA"}[alg]}
+		}
+	}
+	return k, nil
+}
+
+// typedJWK reads the members that a kind of key has.
+func typedJWK(jwk map[string]any, kid string) (*key, error) {
+	curve, _ := jwk["crv"].(string)
+	switch jwk["kty"] {
+	case "oct":
+		secret, err := octets(jwk, "k")
+		if err != nil {
+			return nil, err
+		}
+		k, err := newSecret(secret, kid)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s", errTooWeak, err.Error())
+		}
+		return k, nil
+	case "RSA":
+		k, err := rsaJWK(jwk, kid)
+		return k, err
+	case "EC":
+		k, err := ecdsaJWK(jwk, curve, kid)
+		return k, err
+	case "OKP":
+		if curve != "Ed25519" {
+			return nil, errors.New("its crv is not Ed25519")
+		}
+		x, err := octets(jwk, "x")
+		if err != nil {
+			return nil, err
+		}
+		if _, private := jwk["d"]; !private {
+			k, err := newPublic(ed25519.PublicKey(x), kid)
+			return k, err
+		}
+		d, err := octets(jwk, "d")
+		if err != nil || len(d) != ed25519.SeedSize {
+			return nil, errors.New("its d is malformed")
+		}
+		private := ed25519.NewKeyFromSeed(d)
+		if !bytes.Equal(private[32:], x) {
+			return nil, errors.New("its d and x disagree")
+		}
+		k, err := newPrivate(private, kid)
+		return k, err
+	}
+	return nil, errors.New("its kty is not RSA, EC, OKP or oct")
+}
+
+func rsaJWK(jwk map[string]any, kid string) (*key, error) {
+	n, err := octets(jwk, "n")
+	if err != nil {
+		return nil, err
+	}
+	e, err := octets(jwk, "e")
+	if err != nil {
+		return nil, err
+	}
+	if len(e) > 4 {
+		return nil, errors.New("its e is too large")
+	}
+	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
+	if public.N.BitLen() < minRSABits {
+		return nil, fmt.Errorf("%w: an RSA key of %d bits is shorter than 2048", errTooWeak, public.N.BitLen())
+	}
+	if _, private := jwk["d"]; !private {
+		k, err := newPublic(public, kid)
+		return k, err
+	}
+	d, err := octets(jwk, "d")
+	if err != nil {
+		return nil, err
+	}
+	p, err := octets(jwk, "p")
+	if err != nil {
+		return nil, err
+	}
+	q, err := octets(jwk, "q")
+	if err != nil {
+		return nil, err
+	}
+	private := &rsa.PrivateKey{
+		PublicKey: *public, D: new(big.Int).SetBytes(d),
+		Primes: []*big.Int{new(big.Int).SetBytes(p), new(big.Int).SetBytes(q)},
+	}
+	if err := private.Validate(); err != nil {
+		return nil, errors.New("its private members disagree")
+	}
+	private.Precompute()
+	k, err := newPrivate(private, kid)
+	return k, err
+}
+
+func ecdsaJWK(jwk map[string]any, curveName, kid string) (*key, error) {
+	curves := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
+	curve := curves[curveName]
+	if curve == nil {
+		return nil, errors.New("its crv is not P-256, P-384 or P-521")
+	}
+	size := (curve.Params().BitSize + 7) / 8
+	x, err := octets(jwk, "x")
+	if err != nil {
+		return nil, err
+	}
+	y, err := octets(jwk, "y")
+	if err != nil {
+		return nil, err
+	}
+	if len(x) != size || len(y) != size {
+		return nil, errors.New("its coordinates have not the curve's length")
+	}
+	public := ecdsa.PublicKey{Curve: curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+	if _, private := jwk["d"]; !private {
+		k, err := newPublic(&public, kid)
+		return k, err
+	}
+	d, err := octets(jwk, "d")
+	if err != nil {
+		return nil, err
+	}
+	if len(d) != size {
+		return nil, errors.New("its d has not the curve's length")
+	}
+	private := &ecdsa.PrivateKey{PublicKey: public, D: new(big.Int).SetBytes(d)}
+	converted, err := private.ECDH()
+	if err != nil {
+		return nil, errors.New("its d is malformed")
+	}
+	point := append(append([]byte{4}, x...), y...)
+	if !bytes.Equal(converted.PublicKey().Bytes(), point) {
+		return nil, errors.New("its d and its point disagree")
+	}
+	k, err := newPrivate(private, kid)
+	return k, err
+}
+
+// octets decodes a base64url member.
+func octets(jwk map[string]any, name string) ([]byte, error) {
+	text, ok := jwk[name].(string)
+	if !ok || text == "" || strings.ContainsAny(text, "\r\n") {
+		return nil, errors.New("its " + name + " is missing or malformed")
+	}
+	value, err := b64.DecodeString(text)
+	if err != nil {
+		return nil, errors.New("its " + name + " is missing or malformed")
+	}
+	return value, nil
+}
+
+// jwkSet writes the public halves of keys as a JWK Set (RFC 7517 5). Secrets have none.
+func jwkSet(keys []*key) []byte {
+	list := []json.RawMessage{}
+	for _, k := range keys {
+		if k.secret != nil || len(k.algs) == 0 {
+			continue
+		}
+		members := `{"kid":` + jsonString(keyID(k)) + `,"use":"sig",`
+		if k.jwkAlg != "" {
+			members += `"alg":"` + k.jwkAlg + `",`
+		}
+		list = append(list, json.RawMessage(members+publicJWK(k)[1:]))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(map[string]any{"keys": list})
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// keyID is a key's kid, else its RFC 7638 thumbprint; a secret without a kid has none.
+func keyID(k *key) string {
+	if k.kid == "" && k.secret == nil {
+		return k.print
+	}
+	return k.kid
+}
+
+func jsonString(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return `""`
+	}
+	return string(quoted)
+}

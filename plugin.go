@@ -1,0 +1,129 @@
+// Package slidingjwt is a Traefik middleware plugin for stateless sessions with JSON Web Tokens (RFC 7519): it
+// verifies the token of a request, forwards its claims to the service as headers, and, when the token is close
+// to expiry, adds a renewed one to the response. So a session lasts as long as its user is active, and no
+// gateway and no service holds any state of it.
+//
+// Yaegi, the interpreter that runs plugins, is why the code is as it is in some places: functions instead of
+// methods, no wrapped writers, maps instead of the methods of http.Header. Such places say so.
+package slidingjwt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// New creates the middleware. It refuses a configuration that is wrong, naming every problem at once, and never
+// waits for the network.
+func New(ctx context.Context, next http.Handler, config *Config, name string) (http.Handler, error) {
+	if config == nil {
+		return nil, errors.New("slidingjwt: there is no configuration")
+	}
+	s, err := sharedSettings(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("slidingjwt: %w", err)
+	}
+	switch {
+	case config.PublishJWKS:
+		return publishing(s, name), nil
+	case s.issue.header != "":
+		return issuing(s, next, name), nil
+	}
+	return guarding(s, next, name), nil
+}
+
+// guarding returns the handler of a guarded route. It serves what it can decide at a glance, a remembered
+// token in the Authorization header of a request with ordinary headers, and leaves the rest to serve. Both
+// give the same answer: nothing is decided here that serve would decide otherwise.
+//
+// Yaegi: a call of a function costs each of its variables and expressions, those of branches not taken as
+// well, so this one has few. A closure is cheaper than a type with ServeHTTP, and a header's slice that is set
+// cheaper than a method of http.Header. Nothing touches the response's headers once the service is called.
+func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
+	m := s.memory
+	ordinary := s.ordinary
+	if s.config.Cookie.Name == "" {
+		ordinary = withCookie(ordinary)
+	}
+	ignoresQuery := s.config.TokenKey == ""
+	forwardsToken := s.config.ForwardAuthorization
+	return func(rw http.ResponseWriter, req *http.Request) {
+		h := req.Header
+		if line := h["Authorization"]; len(line) == 1 && (ignoresQuery || req.URL.RawQuery == "") {
+			now := time.Now().Unix()
+			m.mu.RLock()
+			e := m.entries[line[0]]
+			isCurrent := e != nil && e.version == m.version && now < m.nextLook
+			m.mu.RUnlock()
+			if isCurrent && now < e.freshUntil && now >= e.freshSince && h.WriteSubset(discard, ordinary) == nil {
+				for i, header := range e.names {
+					h[header] = e.values[i]
+				}
+				if !forwardsToken {
+					delete(h, "Authorization")
+				}
+				next.ServeHTTP(rw, req)
+				return
+			}
+		}
+		serve(s, next, name, rw, req)
+	}
+}
+
+// serve is what a request meets, in order.
+func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
+	now := seconds(time.Now())
+	look(s, now)
+	removeSpellings(s, req)
+	if isPreflight(req) {
+		removeOverrides(req.Header)
+		removeToken(s, req) // It was not verified.
+		next.ServeHTTP(rw, req)
+		return
+	}
+	p, r := findToken(s, req)
+	if r != nil {
+		refuse(s, rw, req, name, r, p, 0)
+		return
+	}
+	if p.token == "" {
+		if !s.config.Optional {
+			refuse(s, rw, req, name, refuseNoToken, p, 0)
+			return
+		}
+		removeToken(s, req) // An empty cookie, say.
+		next.ServeHTTP(rw, req)
+		return
+	}
+	if p.cookie && !p.header && isCrossSiteWrite(req) {
+		refuse(s, rw, req, name, refuseCrossSite, p, 0)
+		return
+	}
+	e, r, retryAfter := verify(s, p.token, now)
+	if r != nil {
+		refuse(s, rw, req, name, r, p, retryAfter)
+		return
+	}
+	if !s.config.ForwardAuthorization {
+		removeToken(s, req)
+	}
+	for i, header := range e.names {
+		req.Header[header] = e.values[i]
+	}
+	renew(s, rw.Header(), req, p, e, now)
+	next.ServeHTTP(rw, req)
+}
+
+// discard takes no header: see nowhere.
+var discard = nowhere{}
+
+// withCookie has the Cookie header among the ordinary ones, where no cookie carries the token.
+func withCookie(ordinary map[string]bool) map[string]bool {
+	all := map[string]bool{"Cookie": true}
+	for name := range ordinary {
+		all[name] = true
+	}
+	return all
+}

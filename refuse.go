@@ -1,0 +1,157 @@
+package slidingjwt
+
+import (
+	"fmt"
+	"log"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// refusal is why a request is not served: what the client is told, in fixed phrases.
+type refusal struct {
+	status int
+	code   string // the reason's code: the end of the problem's type, and in the log
+	phrase string // error_description (RFC 6750 3) and the problem's detail
+	err    string // error (RFC 6750 3.1)
+	final  bool   // the token can never be accepted again, so its cookie is cleared
+}
+
+const problemType = "https://github.com/slidingjwt/slidingjwt#"
+
+func badRequest(code, phrase string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: code, phrase: phrase, err: "invalid_request"}
+}
+
+func invalidToken(code, phrase string) *refusal {
+	return &refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token"}
+}
+
+// neverValid is an invalidToken that no later key, clock or configuration of ours will accept.
+func neverValid(code, phrase string) *refusal {
+	return &refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token", final: true}
+}
+
+var (
+	refuseNoToken = &refusal{status: http.StatusUnauthorized, code: "token_missing", phrase: "no token was sent"}
+
+	refuseMalformedHeader = badRequest("malformed_authorization", "the Authorization header is malformed")
+	refuseMalformedForm   = badRequest("malformed_form", "the form could not be read")
+	refuseTwoTokens       = badRequest("multiple_tokens", "more than one token was sent")
+	refuseTooLong         = badRequest("token_too_long", "the token is longer than 8 KiB")
+
+	refuseMalformed  = neverValid("token_malformed", "the token is malformed")
+	refuseCritical   = neverValid("unsupported_header", "the token demands an extension that is not supported")
+	refuseType       = invalidToken("wrong_type", "the token is of another type")
+	refuseAlgorithm  = invalidToken("wrong_algorithm", "the token's algorithm is not allowed")
+	refuseUnknownKey = invalidToken("unknown_key", "the token's key is not known")
+	refuseSignature  = invalidToken("bad_signature", "the token's signature is wrong")
+	refuseClaims     = neverValid("malformed_claims", "a claim of the token is missing or malformed")
+	refuseNoExpiry   = neverValid("no_expiry", "the token has no expiry")
+	refuseExpired    = neverValid("token_expired", "the token has expired")
+	refuseNotYet     = invalidToken("token_not_yet_valid", "the token is not valid yet")
+	refuseIssuedLate = invalidToken("issued_in_future", "the token was issued in the future")
+	refuseIssuer     = invalidToken("wrong_issuer", "the token is from another issuer")
+	refuseAudience   = invalidToken("wrong_audience", "the token is for another audience")
+	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
+
+	refuseCrossSite = &refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"}
+	refuseScope     = &refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"}
+	refusePolicy    = &refusal{status: http.StatusForbidden, code: "claims_not_sufficient", phrase: "the token's claims do not suffice", err: "insufficient_scope"}
+
+	refuseUnavailable = &refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"}
+	refuseIssuing     = &refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"}
+	refuseMethod      = &refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here"}
+)
+
+// refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC
+// callers a trailers-only answer. One line is logged, which never holds the token.
+func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented, retryAfter int) {
+	logDebug("refused " + r.code + ": middleware " + quote(name) + ", from " + quote(req.RemoteAddr) + ", " + quote(req.Method+" "+req.URL.Path))
+	h := rw.Header()
+	h["Cache-Control"] = []string{"no-store"}
+	if p.cookie && r.final {
+		h["Set-Cookie"] = append(h["Set-Cookie"], cookieLine(s, "", 0))
+	}
+	if r.status == http.StatusServiceUnavailable {
+		if retryAfter < 1 {
+			retryAfter = 1
+		}
+		h["Retry-After"] = []string{strconv.Itoa(retryAfter)}
+	}
+	if isGRPC(req) {
+		refuseGRPC(rw, r)
+		return
+	}
+	if r.status == http.StatusUnauthorized || r.err != "" {
+		h["Www-Authenticate"] = []string{challenge(s, r)}
+	}
+	if r.status == http.StatusMethodNotAllowed {
+		h["Allow"] = []string{"GET, HEAD"}
+	}
+	body := `{"type":"` + problemType + r.code + `","title":"` + http.StatusText(r.status) + `","status":` + strconv.Itoa(r.status) +
+		`,"detail":"` + r.phrase + `"}` + "\n"
+	h["Content-Type"] = []string{"application/problem+json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	rw.WriteHeader(r.status)
+	if req.Method != http.MethodHead {
+		_, _ = rw.Write([]byte(body)) // The client is gone.
+	}
+}
+
+// challenge is the WWW-Authenticate of a refusal (RFC 6750 3).
+func challenge(s *settings, r *refusal) string {
+	text := s.challenge
+	if r.err != "" {
+		text += `, error="` + r.err + `", error_description="` + r.phrase + `"`
+	}
+	if r == refuseScope {
+		text += `, scope="` + strings.Join(s.config.Scopes, " ") + `"`
+	}
+	return text
+}
+
+func isGRPC(req *http.Request) bool {
+	kind := req.Header.Get("Content-Type")
+	return kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+") || strings.HasPrefix(kind, "application/grpc;")
+}
+
+// refuseGRPC answers as the gRPC protocol's "Trailers-Only": the status is in the headers of a 200.
+func refuseGRPC(rw http.ResponseWriter, r *refusal) {
+	status := map[int]string{http.StatusForbidden: "7", http.StatusServiceUnavailable: "14"}[r.status]
+	if status == "" {
+		status = "16"
+	}
+	h := rw.Header()
+	h["Content-Type"] = []string{"application/grpc"}
+	h["Grpc-Status"] = []string{status}
+	h["Grpc-Message"] = []string{url.PathEscape(r.code + ": " + r.phrase)}
+	rw.WriteHeader(http.StatusOK)
+}
+
+// logDebug writes a line to Traefik's log at the debug level.
+//
+// Yaegi: fmt.Println goes to the interpreter's standard output, which Traefik logs as debug, and package log
+// to its standard error, which Traefik logs as error.
+func logDebug(text string) { fmt.Println("slidingjwt: " + text) } //nolint:forbidigo // This is how a plugin logs.
+
+func logWarning(format string, args ...any) {
+	log.Println("slidingjwt: warning: " + fmt.Sprintf(format, args...))
+}
+
+func logError(format string, args ...any) {
+	log.Println("slidingjwt: " + fmt.Sprintf(format, args...))
+}
+
+// quote makes a request's or configuration's text fit for a log line.
+func quote(text string) string {
+	if len(text) > 200 {
+		text = text[:200]
+	}
+	return strconv.QuoteToASCII(text)
+}
+
+// seconds are a time as a NumericDate (RFC 7519 2).
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

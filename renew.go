@@ -1,0 +1,264 @@
+package slidingjwt
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// renewalSettings are the renew options, in seconds.
+type renewalSettings struct {
+	before     float64 // 0: see share
+	share      float64 // of the token's lifetime; 0: see before
+	lifetime   float64 // 0: the presented token's own
+	maxSession float64
+	header     string // canonical
+}
+
+// renewed is a token that another one was renewed to: one signature, however many requests ask for it.
+type renewed struct {
+	once  sync.Once
+	at    float64
+	token string // empty: it could not be signed
+	exp   float64
+}
+
+// renewals are the renewed tokens of the last seconds, by the token that they replace.
+type renewals struct {
+	mu      sync.Mutex
+	byToken map[string]*renewed
+	queue   []string
+}
+
+const (
+	renewalKept = 10 // seconds
+	maxRenewals = 1000
+	maxCookie   = 4096 // bytes of a Set-Cookie's name, value and attributes (RFC 6265bis 5.6)
+)
+
+// scheduleRenewal decides when a token is due for renewal. Only a token that our own key verified ever is,
+// since whoever holds the key is who may say that the session goes on.
+func scheduleRenewal(s *settings, e *entry, k *key, claims map[string]any) {
+	lifetime := e.exp - e.iat
+	if s.config.Renew.Before == "" || !k.own || claims["iat"] == nil || lifetime <= 0 {
+		return
+	}
+	e.authTime = e.iat
+	if claim, there := claims["auth_time"]; there {
+		authTime, ok := numericDate(claim)
+		if !ok || authTime > e.iat+s.leeway {
+			return
+		}
+		e.authTime = authTime
+	}
+	before := s.renewal.before
+	if s.renewal.share > 0 {
+		before = s.renewal.share * lifetime
+	}
+	if before >= lifetime {
+		before = lifetime / 2
+	}
+	e.due = e.exp - before
+}
+
+// renew adds a renewed token to the response's headers if one is due and gains enough.
+func renew(s *settings, h http.Header, req *http.Request, p presented, e *entry, now float64) {
+	if e.due == 0 || now < e.due || now >= e.exp || now < e.iat || now < e.nbf || !(p.header || p.cookie || p.form) {
+		return
+	}
+	lifetime := s.renewal.lifetime
+	if lifetime == 0 {
+		lifetime = e.exp - e.iat
+	}
+	exp := math.Floor(math.Min(now+lifetime, e.authTime+s.renewal.maxSession))
+	if exp-e.exp < lifetime/10 {
+		return
+	}
+	r := renewal(&s.memory.renewals, p.token, now)
+	// The first request signs; the others wait for it.
+	r.once.Do(func() {
+		token, err := renewToken(currentRing(s.keys).signer, p.token, e, now, exp)
+		if err != nil {
+			logError("a token was not renewed: %s", err.Error())
+			return
+		}
+		r.token, r.exp = token, exp
+	})
+	if r.token == "" {
+		return
+	}
+	deliver(s, h, req, p, r.token, r.exp-now, e.authTime+s.renewal.maxSession-now)
+}
+
+// renewal returns the renewal of a token that is under way or not older than ten seconds, or a new one.
+func renewal(all *renewals, token string, now float64) *renewed {
+	all.mu.Lock()
+	r := all.byToken[token]
+	if r == nil || now-r.at >= renewalKept || now < r.at {
+		if r == nil {
+			if len(all.queue) == maxRenewals {
+				delete(all.byToken, all.queue[0])
+				all.queue = append([]string{}, all.queue[1:]...)
+			}
+			all.queue = append(all.queue, token)
+		}
+		r = &renewed{at: now}
+		all.byToken[token] = r
+	}
+	all.mu.Unlock()
+	return r
+}
+
+// renewToken signs a token's claims again, byte for byte, but for iat, exp, jti and auth_time.
+func renewToken(signer *key, token string, e *entry, now, exp float64) (string, error) {
+	parts := strings.Split(token, ".")
+	payload, err := b64.DecodeString(parts[1])
+	if err != nil {
+		return "", errors.New("its payload cannot be read")
+	}
+	jti, err := newTokenID()
+	if err != nil {
+		return "", err
+	}
+	replaced := map[string]string{
+		"iat": strconv.FormatInt(int64(now), 10),
+		"exp": strconv.FormatInt(int64(exp), 10),
+		"jti": `"` + jti + `"`,
+	}
+	var written strings.Builder
+	hasAuthTime := false
+	err = eachMember(payload, func(name string, member, value []byte) {
+		if written.Len() > 0 {
+			written.WriteString(",")
+		}
+		if text, ok := replaced[name]; ok {
+			written.WriteString(`"` + name + `":` + text)
+		} else {
+			written.Write(member)
+			written.WriteString(":")
+			written.Write(value)
+		}
+		hasAuthTime = hasAuthTime || name == "auth_time"
+	})
+	if err != nil {
+		return "", err
+	}
+	claims := "{" + written.String()
+	if !hasAuthTime {
+		claims += `,"auth_time":` + strconv.FormatInt(int64(e.authTime), 10)
+	}
+	signed, err := sign(signer, e.typ, claims+"}")
+	return signed, err
+}
+
+// eachMember calls back with each member of a JSON object: its name, and its name and value as they are written.
+func eachMember(object []byte, member func(name string, text, value []byte)) error {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	if _, err := decoder.Token(); err != nil {
+		return err
+	}
+	for decoder.More() {
+		start := decoder.InputOffset()
+		name, err := decoder.Token()
+		if err != nil {
+			return err
+		}
+		text := bytes.Trim(object[start:decoder.InputOffset()], ", \t\r\n")
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return err
+		}
+		member(name.(string), text, value)
+	}
+	return nil
+}
+
+// newTokenID returns a fresh jti: 128 random bits.
+func newTokenID() (string, error) {
+	id := make([]byte, 16)
+	if _, err := rand.Read(id); err != nil {
+		return "", err
+	}
+	return b64.EncodeToString(id), nil
+}
+
+// sign makes a token of a payload.
+func sign(signer *key, typ, payload string) (string, error) {
+	if signer == nil {
+		return "", errors.New("there is no key that can sign")
+	}
+	header := map[string]string{"alg": signer.signAlg}
+	if kid := keyID(signer); kid != "" {
+		header["kid"] = kid
+	}
+	if typ != "" {
+		header["typ"] = typ
+	}
+	text, err := json.Marshal(header)
+	if err != nil {
+		return "", err
+	}
+	alg := signer.signAlg
+	if alg == "Ed25519" {
+		alg = "EdDSA" // As golang-jwt calls it.
+	}
+	input := b64.EncodeToString(text) + "." + b64.EncodeToString([]byte(payload))
+	signature, err := jwt.GetSigningMethod(alg).Sign(input, signer.private)
+	if err != nil {
+		return "", errors.New("signing failed")
+	}
+	return input + "." + b64.EncodeToString(signature), nil
+}
+
+// deliver adds a token to the response's headers, by every way that it came: never a cookie's in a header that
+// a script can read.
+func deliver(s *settings, h http.Header, req *http.Request, p presented, token string, expiresIn, sessionIn float64) {
+	exposed := "Token-Expires-In, Session-Expires-In"
+	delivered := false
+	if p.cookie {
+		line := cookieLine(s, token, int(expiresIn))
+		if len(line) > maxCookie {
+			logError("a cookie of %d bytes was not set: browsers keep at most %d", len(line), maxCookie)
+		} else {
+			h["Set-Cookie"] = append(h["Set-Cookie"], line)
+			delivered = true
+		}
+	}
+	if p.header || p.form {
+		h[s.renewal.header] = []string{"Bearer " + token}
+		exposed = s.renewal.header + ", " + exposed
+		delivered = true
+	}
+	if !delivered {
+		return
+	}
+	h["Token-Expires-In"] = []string{strconv.Itoa(int(expiresIn))}
+	h["Session-Expires-In"] = []string{strconv.Itoa(int(sessionIn))}
+	h["Cache-Control"] = []string{"no-store"}
+	if len(req.Header["Origin"]) > 0 {
+		h["Access-Control-Expose-Headers"] = append(h["Access-Control-Expose-Headers"], exposed)
+	}
+}
+
+// cookieLine writes the cookie under the configured attributes; an empty token clears it.
+func cookieLine(s *settings, token string, maxAge int) string {
+	c := s.config.Cookie
+	cookie := &http.Cookie{
+		Name: c.Name, Value: token, Path: c.Path, Domain: c.Domain, Secure: c.Secure, HttpOnly: c.HTTPOnly,
+		SameSite: map[string]http.SameSite{"lax": http.SameSiteLaxMode, "strict": http.SameSiteStrictMode, "none": http.SameSiteNoneMode}[strings.ToLower(c.SameSite)],
+	}
+	if token == "" {
+		cookie.MaxAge = -1 // Max-Age=0
+	} else if !c.SessionOnly {
+		cookie.MaxAge = maxAge
+	}
+	return cookie.String()
+}

@@ -1,0 +1,127 @@
+package slidingjwt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+)
+
+// lease says since when something shared is not in use. Traefik cancels the context of New at the next reload,
+// and calls New again for what is still in use.
+type lease struct {
+	ctx       context.Context //nolint:containedctx // It is kept for its state alone.
+	idleSince int64           // 0: in use
+}
+
+// leasedSettings are settings that every middleware with the same options shares.
+type leasedSettings struct {
+	lease
+	settings *settings
+}
+
+// registry keeps what is costly across middlewares and reloads.
+var registry = struct {
+	mu        sync.Mutex
+	settings  map[string]*leasedSettings
+	endpoints map[string]*keyURL
+	nextSweep int64
+}{settings: map[string]*leasedSettings{}, endpoints: map[string]*keyURL{}}
+
+const (
+	keptIdle   = 600 // seconds
+	sweepEvery = 60
+)
+
+// sharedSettings returns the settings of a configuration, made anew only for options that are not known.
+func sharedSettings(ctx context.Context, c *Config) (*settings, error) {
+	options, err := json.Marshal(c)
+	if err != nil {
+		return nil, errors.New("the options cannot be read")
+	}
+	now := time.Now().Unix()
+	fingerprint := string(options)
+	registry.mu.Lock()
+	sweep(now)
+	shared := registry.settings[fingerprint]
+	if shared != nil && !hasUnknown(c) {
+		shared.ctx, shared.idleSince = ctx, 0
+		registry.mu.Unlock()
+		return shared.settings, nil
+	}
+	registry.mu.Unlock()
+
+	// Traefik calls New for one router after the other, so nothing is compiled twice.
+	s, err := compile(c)
+	if err != nil {
+		return nil, err
+	}
+	registry.mu.Lock()
+	shareEndpoints(s)
+	registry.settings[fingerprint] = &leasedSettings{lease: lease{ctx: ctx}, settings: s}
+	registry.mu.Unlock()
+	return s, nil
+}
+
+// hasUnknown says whether there are options that the fingerprint does not show.
+func hasUnknown(c *Config) bool {
+	for _, trusted := range c.TrustedIssuers {
+		if len(trusted.Unknown) > 0 {
+			return true
+		}
+	}
+	return len(c.Unknown)+len(c.Cookie.Unknown)+len(c.Renew.Unknown)+len(c.Issue.Unknown)+len(c.ClientConfig.Unknown)+len(c.ClientConfig.TLS.Unknown) > 0
+}
+
+// shareEndpoints gives settings their key endpoints, and those that are known already with all that was fetched.
+func shareEndpoints(s *settings) {
+	c := s.config
+	if c.JWKSURL != "" {
+		s.others = sharedEndpoint("", c.JWKSURL, c.ClientConfig)
+		s.endpoints = append(s.endpoints, s.others)
+	}
+	s.trusted = map[string]*keyURL{}
+	for _, trusted := range c.TrustedIssuers {
+		endpoint := sharedEndpoint(trusted.Issuer, trusted.JWKSURL, c.ClientConfig)
+		s.trusted[trusted.Issuer] = endpoint
+		s.endpoints = append(s.endpoints, endpoint)
+	}
+}
+
+func sharedEndpoint(issuer, address string, client ClientConfig) *keyURL {
+	text, err := json.Marshal([]any{issuer, address, client})
+	endpoint := registry.endpoints[string(text)]
+	if endpoint == nil || err != nil {
+		endpoint = &keyURL{issuer: issuer, url: address, client: client, unknownAt: -unknownPause}
+		registry.endpoints[string(text)] = endpoint
+	}
+	return endpoint
+}
+
+// sweep drops what has not been in use for ten minutes. The caller holds the lock.
+func sweep(now int64) {
+	if now < registry.nextSweep {
+		return
+	}
+	registry.nextSweep = now + sweepEvery
+	used := map[*keyURL]bool{}
+	for fingerprint, shared := range registry.settings {
+		if shared.ctx.Err() == nil {
+			shared.idleSince = 0
+		} else if shared.idleSince == 0 {
+			shared.idleSince = now
+		} else if now-shared.idleSince >= keptIdle {
+			delete(registry.settings, fingerprint)
+			continue
+		}
+		for _, endpoint := range shared.settings.endpoints {
+			used[endpoint] = true
+		}
+	}
+	for address, endpoint := range registry.endpoints {
+		if !used[endpoint] {
+			delete(registry.endpoints, address)
+		}
+	}
+}

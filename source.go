@@ -1,0 +1,226 @@
+package slidingjwt
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	maxTokenBytes = 8 << 10
+	maxFormBytes  = 64 << 10
+)
+
+// presented is the token of a request and every place that it came by.
+type presented struct {
+	token                       string
+	header, cookie, query, form bool
+}
+
+// findToken reads every place that may hold the token (RFC 6750 2). Two different tokens are refused: which of
+// them counts would be for the attacker to choose.
+func findToken(s *settings, req *http.Request) (presented, *refusal) {
+	var p presented
+	// Yaegi: a switch with an init statement loses what is assigned in it.
+	lines := req.Header["Authorization"]
+	if len(lines) > 1 {
+		return p, refuseTwoTokens
+	}
+	if len(lines) == 1 {
+		token, isBearer := bearerToken(lines[0])
+		if isBearer && (token == "" || strings.ContainsAny(token, " \t,")) {
+			return p, refuseMalformedHeader
+		}
+		p.token, p.header = token, isBearer
+	}
+	if s.config.Cookie.Name != "" {
+		for _, line := range req.Header["Cookie"] {
+			for _, pair := range strings.Split(line, ";") {
+				name, value, _ := strings.Cut(pair, "=")
+				if strings.TrimSpace(name) != s.config.Cookie.Name {
+					continue
+				}
+				p.cookie = take(&p, strings.TrimSpace(value)) || p.cookie
+			}
+		}
+	}
+	if s.config.TokenKey != "" {
+		for _, value := range parameters(req.URL.RawQuery, s.config.TokenKey) {
+			p.query = take(&p, value) || p.query
+		}
+		if p.token == "" && isForm(req) {
+			values, err := formValues(req, s.config.TokenKey)
+			if err != nil {
+				return p, refuseMalformedForm
+			}
+			for _, value := range values {
+				p.form = take(&p, value) || p.form
+			}
+		}
+	}
+	if p.token == twoTokens {
+		return p, refuseTwoTokens
+	}
+	if len(p.token) > maxTokenBytes {
+		return p, refuseTooLong
+	}
+	return p, nil
+}
+
+// twoTokens stands where two different tokens were found: no token has a space.
+const twoTokens = "two tokens"
+
+// take notes a token that was found and says whether there was one.
+func take(p *presented, token string) bool {
+	if token == "" {
+		return false
+	}
+	if p.token != "" && p.token != token {
+		token = twoTokens
+	}
+	p.token = token
+	return true
+}
+
+// bearerToken returns what follows the Bearer scheme, whose case does not matter (RFC 9110 11.1).
+func bearerToken(line string) (token string, isBearer bool) {
+	scheme, rest, _ := strings.Cut(line, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.Trim(rest, " "), true
+}
+
+// parameters returns the values of a parameter in a query or form.
+func parameters(encoded, name string) []string {
+	var values []string
+	for encoded != "" {
+		var pair string
+		pair, encoded, _ = strings.Cut(encoded, "&")
+		if !namesParameter(pair, name) {
+			continue
+		}
+		_, value, _ := strings.Cut(pair, "=")
+		if text, err := url.QueryUnescape(value); err == nil {
+			value = text
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
+func namesParameter(pair, name string) bool {
+	key, _, _ := strings.Cut(pair, "=")
+	text, err := url.QueryUnescape(key)
+	return err == nil && text == name
+}
+
+func isForm(req *http.Request) bool {
+	kind, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";")
+	return req.Body != nil && strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded")
+}
+
+// formValues reads the start of the body and puts it back, so that the service gets it whole.
+func formValues(req *http.Request, name string) ([]string, error) {
+	start, err := io.ReadAll(io.LimitReader(req.Body, maxFormBytes))
+	if err != nil {
+		return nil, err
+	}
+	// The server closes the body that it made itself.
+	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), req.Body))
+	if len(start) == maxFormBytes {
+		// The last field may be cut short.
+		start = start[:bytes.LastIndexByte(start, '&')+1]
+	}
+	return parameters(string(start), name), nil
+}
+
+// removeToken takes every token out of what the service sees, and leaves the rest untouched, byte for byte.
+func removeToken(s *settings, req *http.Request) {
+	if lines := req.Header["Authorization"]; len(lines) > 0 {
+		if _, isBearer := bearerToken(lines[0]); isBearer || len(lines) > 1 {
+			delete(req.Header, "Authorization")
+		}
+	}
+	if s.config.Cookie.Name != "" {
+		removeCookie(req.Header, s.config.Cookie.Name)
+	}
+	if s.config.TokenKey != "" && req.URL.RawQuery != "" {
+		removeParameter(req, s.config.TokenKey)
+	}
+}
+
+func removeCookie(h http.Header, name string) {
+	var lines []string
+	for _, line := range h["Cookie"] {
+		var kept []string
+		removed := false
+		for _, pair := range strings.Split(line, ";") {
+			key, _, _ := strings.Cut(pair, "=")
+			if strings.TrimSpace(key) == name {
+				removed = true
+				continue
+			}
+			kept = append(kept, pair)
+		}
+		if removed {
+			line = strings.TrimLeft(strings.Join(kept, ";"), " ")
+		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	if lines == nil {
+		delete(h, "Cookie")
+		return
+	}
+	h["Cookie"] = lines
+}
+
+func removeParameter(req *http.Request, name string) {
+	var kept []string
+	found := false
+	for _, pair := range strings.Split(req.URL.RawQuery, "&") {
+		if namesParameter(pair, name) {
+			found = true
+			continue
+		}
+		kept = append(kept, pair)
+	}
+	if !found {
+		return
+	}
+	req.URL.RawQuery = strings.Join(kept, "&")
+	req.URL.ForceQuery = false
+	// Traefik builds the outgoing URL from RequestURI.
+	path, _, _ := strings.Cut(req.RequestURI, "?")
+	if req.URL.RawQuery != "" {
+		path += "?" + req.URL.RawQuery
+	}
+	req.RequestURI = path
+}
+
+// isCrossSiteWrite says whether another site may have made the browser send the cookie with a request that
+// could change something.
+func isCrossSiteWrite(req *http.Request) bool {
+	if (req.Method == http.MethodGet || req.Method == http.MethodHead) && req.Header.Get("Upgrade") == "" {
+		return false
+	}
+	if site := req.Header.Get("Sec-Fetch-Site"); site != "" {
+		return site == "cross-site"
+	}
+	origin := req.Header.Get("Origin")
+	if origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, req.Host)
+}
+
+// isPreflight says whether a request is a CORS preflight, which never carries credentials (Fetch 3.3.6).
+func isPreflight(req *http.Request) bool {
+	return req.Method == http.MethodOptions && len(req.Header["Origin"]) == 1 &&
+		len(req.Header["Access-Control-Request-Method"]) == 1 && req.ContentLength == 0
+}
