@@ -181,7 +181,7 @@ type settings struct {
 	leeway     float64
 	tokenTypes []string
 	forward    []forwardedHeader
-	spellings  map[string]bool    // the forwarded headers' names, as normalize writes them
+	spellings  nameSet            // of the forwarded headers
 	ordinary   map[string]bool    // names of request headers that are no spelling of a forwarded one
 	policy     *predicate         // nil: no claims expression
 	renewal    renewalSettings    // before == 0 and share == 0: off
@@ -313,16 +313,17 @@ func validateForward(p *problems, s *settings, headers map[string]string) {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	s.spellings = map[string]bool{}
+	s.spellings = newNameSet(names...)
+	seen := map[string]bool{}
 	for _, name := range names {
 		canonical := headerName(p, "forwardHeaders", name)
 		if canonical == "Authorization" {
 			p.add("forwardHeaders: the header %q carries the token itself", name)
 		}
-		if s.spellings[normalize(name)] {
+		if seen[normalize(name)] {
 			p.add("forwardHeaders: %q is another spelling of a header that is there already", name)
 		}
-		s.spellings[normalize(name)] = true
+		seen[normalize(name)] = true
 		path := claimPath(headers[name])
 		if len(path) == 0 || strings.TrimSpace(headers[name]) == "" {
 			p.add("forwardHeaders: %q has no claim", name)
@@ -331,7 +332,7 @@ func validateForward(p *problems, s *settings, headers map[string]string) {
 	}
 	s.ordinary = map[string]bool{}
 	for _, name := range ordinaryHeaders {
-		if !s.spellings[normalize(name)] {
+		if !s.spellings.names[normalize(name)] {
 			s.ordinary[name] = true
 		}
 	}
@@ -388,8 +389,8 @@ func validateRenew(p *problems, s *settings, c *Config) {
 	if r.Header != "" {
 		s.renewal.header = headerName(p, "renew.header", r.Header)
 	}
-	if c.ForwardHeaders != nil && s.spellings[normalize(s.renewal.header)] {
-		p.add("renew.header: %q is also in forwardHeaders", r.Header)
+	if s.spellings.names[normalize(s.renewal.header)] {
+		p.add("renew.header: %q is also in forwardHeaders", s.renewal.header)
 	}
 	s.renewal.lifetime = duration(p, "renew.lifetime", r.Lifetime, 0, time.Second).Seconds()
 	s.renewal.maxSession = duration(p, "renew.maxSession", r.MaxSession, defaultMaxSession, time.Second).Seconds()

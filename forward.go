@@ -20,7 +20,7 @@ type forwardedHeader struct {
 // for the forwarded ones, holds no spelling of a forwarded header.
 var ordinaryHeaders = strings.Fields(`
 	Accept Accept-Charset Accept-Encoding Accept-Language Access-Control-Request-Headers Authorization Baggage
-	Cache-Control Content-Encoding Content-Language Content-Length Content-Type Date Dnt Expect From Grpc-Accept-Encoding
+	Cache-Control Content-Encoding Content-Language Content-Length Content-Type Cookie Date Dnt Expect From Grpc-Accept-Encoding
 	Grpc-Encoding Grpc-Timeout If-Match If-Modified-Since If-None-Match If-Range If-Unmodified-Since Last-Event-Id
 	Max-Forwards Origin Pragma Priority Range Referer Sec-Ch-Ua Sec-Ch-Ua-Arch Sec-Ch-Ua-Bitness Sec-Ch-Ua-Full-Version
 	Sec-Ch-Ua-Full-Version-List Sec-Ch-Ua-Mobile Sec-Ch-Ua-Model Sec-Ch-Ua-Platform Sec-Ch-Ua-Platform-Version
@@ -30,6 +30,21 @@ var ordinaryHeaders = strings.Fields(`
 	X-Forwarded-Proto X-Forwarded-Server X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info X-Real-Ip
 	X-Request-Id X-Requested-With`)
 
+// nameSet holds headers' names as normalize writes them, and their lengths, which no spelling changes.
+type nameSet struct {
+	names   map[string]bool
+	lengths map[int]bool
+}
+
+func newNameSet(names ...string) nameSet {
+	set := nameSet{names: map[string]bool{}, lengths: map[int]bool{}}
+	for _, name := range names {
+		set.names[normalize(name)] = true
+		set.lengths[len(name)] = true
+	}
+	return set
+}
+
 // errNotOrdinary ends http.Header.WriteSubset at the first header that it would write.
 var errNotOrdinary = errors.New("not an ordinary header")
 
@@ -38,10 +53,12 @@ type nowhere struct{}
 
 func (nowhere) Write(_ []byte) (int, error) { return 0, errNotOrdinary }
 
+var discard = nowhere{}
+
 // removeSpellings removes every spelling of the forwarded headers from a request: services differ in which
 // of X-User-Id, X_User_Id and X.User.Id they take for the same.
 func removeSpellings(s *settings, req *http.Request) {
-	if len(s.spellings) == 0 {
+	if len(s.forward) == 0 || req.Trailer == nil && req.Header.WriteSubset(discard, s.ordinary) == nil {
 		return
 	}
 	removeNames(req.Header, s.spellings)
@@ -53,7 +70,7 @@ func removeSpellings(s *settings, req *http.Request) {
 	}
 	var kept []string
 	for _, option := range strings.Split(strings.Join(lines, ","), ",") {
-		if option = strings.TrimSpace(option); option != "" && !s.spellings[normalize(option)] {
+		if option = strings.TrimSpace(option); option != "" && !s.spellings.names[normalize(option)] {
 			kept = append(kept, option)
 		}
 	}
@@ -64,9 +81,9 @@ func removeSpellings(s *settings, req *http.Request) {
 }
 
 // removeNames deletes the headers whose normalized name is in the set.
-func removeNames(h http.Header, normalized map[string]bool) {
+func removeNames(h http.Header, set nameSet) {
 	for name := range h {
-		if normalized[normalize(name)] {
+		if set.lengths[len(name)] && set.names[normalize(name)] {
 			delete(h, name)
 		}
 	}
@@ -84,7 +101,7 @@ var hyphens = strings.NewReplacer("!", "-", "#", "-", "$", "-", "%", "-", "&", "
 // removeOverrides takes the method overrides off a preflight, which passes without a token.
 func removeOverrides(h http.Header) { removeNames(h, methodOverrides) }
 
-var methodOverrides = map[string]bool{"x-http-method": true, "x-http-method-override": true, "x-method-override": true}
+var methodOverrides = newNameSet("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override")
 
 // claimPath splits a claim's path at its dots; "\." is a dot and "\\" a backslash within a name.
 func claimPath(text string) []string {

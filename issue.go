@@ -19,7 +19,7 @@ type issueSettings struct {
 // issuing answers on a login route: what the login service says of the user in issue.header becomes a token.
 // Whoever answers on that route can be anyone to every service.
 func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
-	spelling := map[string]bool{normalize(s.issue.header): true}
+	spelling := newNameSet(s.issue.header)
 	return func(rw http.ResponseWriter, req *http.Request) {
 		look(s, seconds(time.Now()))
 		removeNames(req.Header, spelling)
@@ -32,7 +32,7 @@ func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
 		// What came as a trailer, under its name or announced by net/http's prefix.
 		h := rw.Header()
 		for key := range h {
-			if spelling[normalize(strings.TrimPrefix(key, http.TrailerPrefix))] {
+			if spelling.names[normalize(strings.TrimPrefix(key, http.TrailerPrefix))] {
 				delete(h, key)
 			}
 		}
@@ -47,7 +47,7 @@ type issuingWriter struct {
 	req      *http.Request
 	s        *settings
 	name     string
-	spelling map[string]bool
+	spelling nameSet
 	done     bool // the final status was written
 	failed   bool // the service's body is dropped
 }
@@ -67,7 +67,7 @@ func (w *issuingWriter) WriteHeader(status int) {
 	w.done = true
 	var claims []string
 	for key, values := range h {
-		if w.spelling[normalize(key)] {
+		if w.spelling.names[normalize(key)] {
 			claims = append(claims, values...)
 			delete(h, key)
 		}
@@ -170,14 +170,14 @@ func claimsAsRead(claims map[string]any) map[string]any {
 }
 
 // announceWithout takes the claims header out of the announced trailers.
-func announceWithout(h http.Header, spelling map[string]bool) {
+func announceWithout(h http.Header, spelling nameSet) {
 	lines := h["Trailer"]
 	if len(lines) == 0 {
 		return
 	}
 	var kept []string
 	for _, name := range strings.Split(strings.Join(lines, ","), ",") {
-		if name = strings.TrimSpace(name); !spelling[normalize(name)] {
+		if name = strings.TrimSpace(name); !spelling.names[normalize(name)] {
 			kept = append(kept, name)
 		}
 	}

@@ -58,7 +58,7 @@ func newKeyring(p *problems, c *Config) *keyring {
 		if isPath(option.value) {
 			source.file = &watchedFile{path: option.value}
 			kr.watches = true
-			readSource(source)
+			readSource(kr, source)
 			continue
 		}
 		keys, err := parseKeys(source, option.value)
@@ -66,7 +66,7 @@ func newKeyring(p *problems, c *Config) *keyring {
 			p.add("%s: %w", option.name, err)
 			continue
 		}
-		source.keys, source.known = keys, true
+		adopt(kr, source, keys)
 	}
 	kr.current = assemble(kr)
 	kr.incomplete = kr.current.incomplete
@@ -126,7 +126,7 @@ func decodeBase64(text string) ([]byte, error) {
 
 // readSource reads a source's file if it has changed, and says whether its keys are new. What is broken is
 // logged once and leaves the known keys in use.
-func readSource(source *keySource) bool {
+func readSource(kr *keyring, source *keySource) bool {
 	text, changed, err := readWatched(source.file, time.Now())
 	if err == nil && !changed {
 		return false
@@ -145,8 +145,17 @@ func readSource(source *keySource) bool {
 		}
 		return false
 	}
-	source.keys, source.known, source.lastErr = keys, true, ""
+	adopt(kr, source, keys)
 	return true
+}
+
+// adopt binds keys that were just read, before anybody else sees them.
+func adopt(kr *keyring, source *keySource, keys []*key) {
+	for _, k := range keys {
+		k.own = source.option != "publicKey"
+		bindKey(k, kr.algorithms)
+	}
+	source.keys, source.known, source.lastErr = keys, true, ""
 }
 
 // assemble makes a ring of what the sources know.
@@ -159,17 +168,10 @@ func assemble(kr *keyring) *ring {
 			r.incomplete = true
 		}
 		for _, k := range source.keys {
-			if source.option == "publicKey" {
-				if prints["privateKey "+k.print] {
-					continue // It is privateKey's public half, which verifies already.
-				}
-			} else {
-				k.own = true
+			if source.option == "publicKey" && prints["privateKey "+k.print] {
+				continue // It is privateKey's public half, which verifies already.
 			}
 			prints[source.option+" "+k.print] = true
-			if k.signAlg == "" {
-				bindKey(k, kr.algorithms)
-			}
 			keys = append(keys, k)
 			if k.own {
 				ours = append(ours, k)
@@ -200,7 +202,7 @@ func lookAtFiles(kr *keyring) {
 	}
 	changed := false
 	for _, source := range kr.sources {
-		if source.file != nil && readSource(source) {
+		if source.file != nil && readSource(kr, source) {
 			changed = true
 		}
 	}

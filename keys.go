@@ -24,6 +24,7 @@ import (
 type key struct {
 	kid    string // empty for a PEM key or secret, which meets tokens of any kid
 	print  string // RFC 7638 thumbprint, or the hash of a secret
+	id     string // distinguishes it from every key that would treat a token differently
 	algs   []string
 	own    bool // it is ours: its tokens may be renewed
 	secret []byte
@@ -51,17 +52,17 @@ var b64 = base64.RawURLEncoding.Strict()
 
 // keySet are keys by what a token says of its own: no key is tried that does not fit.
 type keySet struct {
-	byAlg  map[string][]*key // every key of an algorithm
-	byKid  map[string][]*key // "alg kid": the keys of that kid
-	noKid  map[string][]*key // the keys of an algorithm that have no kid
-	kids   map[string]bool
-	prints map[string]bool // the keys' identities: what a remembered token needs to stay
+	byAlg map[string][]*key // every key of an algorithm
+	byKid map[string][]*key // "alg kid": the keys of that kid
+	noKid map[string][]*key // the keys of an algorithm that have no kid
+	kids  map[string]bool
+	ids   map[string]bool // what a remembered token's key must be among
 }
 
 func newKeySet(keys []*key) *keySet {
-	set := &keySet{byAlg: map[string][]*key{}, byKid: map[string][]*key{}, noKid: map[string][]*key{}, kids: map[string]bool{}, prints: map[string]bool{}}
+	set := &keySet{byAlg: map[string][]*key{}, byKid: map[string][]*key{}, noKid: map[string][]*key{}, kids: map[string]bool{}, ids: map[string]bool{}}
 	for _, k := range keys {
-		set.prints[identity(k)] = true
+		set.ids[k.id] = true
 		if k.kid != "" {
 			set.kids[k.kid] = true
 		}
@@ -75,11 +76,6 @@ func newKeySet(keys []*key) *keySet {
 		}
 	}
 	return set
-}
-
-// identity distinguishes a key from every other that would treat a token differently.
-func identity(k *key) string {
-	return k.print + " " + k.kid + " " + strings.Join(k.algs, ",")
 }
 
 // candidates are the keys that a token meets: those of its kid and those without one, or all if it has none.
@@ -199,6 +195,7 @@ func bindKey(k *key, configured []string) {
 			}
 		}
 	}
+	k.id = k.print + " " + k.kid + " " + strings.Join(k.algs, ",")
 	if k.private == nil || len(k.algs) == 0 {
 		return
 	}

@@ -198,6 +198,9 @@ func fetchKeys(k *keyURL) (*keySet, float64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("the answer is no key set: %w", err)
 	}
+	for _, k := range keys {
+		bindKey(k, nil) // Each middleware has its own algorithms: see parseHeader.
+	}
 	return newKeySet(keys), freshFor(header), nil
 }
 

@@ -16,7 +16,7 @@ type entry struct {
 	authTime      float64  // when the session began
 	typ           string   // the header's, for the renewed token
 	refused       *refusal // what scopes and claims say of it, which time does not change
-	identity      string   // of the key that verified it …
+	keyID         string   // of the key that verified it …
 	from          *keyURL  // … and where that key is from; nil: it is ours
 }
 
@@ -61,27 +61,32 @@ func weightOf(line string) int { return (len(line) + 1023) / 1024 }
 
 // remember stores an entry, and forgets the oldest ones if there is no room.
 func remember(m *memory, line string, e *entry) {
-	m.mu.Lock()
-	if _, there := m.entries[line]; !there && weightOf(line) <= m.capacity {
-		m.weight += weightOf(line)
-		for m.weight > m.capacity {
-			oldest := m.queue[m.head]
-			m.queue[m.head] = ""
-			m.head++
-			delete(m.entries, oldest)
-			m.weight -= weightOf(oldest)
-		}
-		if m.head > 1000 && m.head > len(m.queue)/2 {
-			m.queue = append([]string{}, m.queue[m.head:]...)
-			m.head = 0
-		}
-		m.queue = append(m.queue, line)
-		there = true
-		m.entries[line] = e
-	} else if there {
-		m.entries[line] = e
+	if weightOf(line) > m.capacity {
+		return
 	}
+	m.mu.Lock()
+	if _, there := m.entries[line]; !there {
+		makeRoom(m, weightOf(line))
+		m.queue = append(m.queue, line)
+	}
+	m.entries[line] = e
 	m.mu.Unlock()
+}
+
+// makeRoom forgets the oldest entries. The caller holds the lock.
+func makeRoom(m *memory, weight int) {
+	m.weight += weight
+	for m.weight > m.capacity {
+		oldest := m.queue[m.head]
+		m.queue[m.head] = ""
+		m.head++
+		delete(m.entries, oldest)
+		m.weight -= weightOf(oldest)
+	}
+	if m.head > 1000 && m.head > len(m.queue)/2 {
+		m.queue = append([]string{}, m.queue[m.head:]...)
+		m.head = 0
+	}
 }
 
 // recall returns what is remembered of a token, and the memory's version; nil if it is not there.
@@ -147,8 +152,8 @@ func look(s *settings, now float64) {
 // keyRemains says whether the key that verified an entry is still there.
 func keyRemains(s *settings, e *entry) bool {
 	if e.from == nil {
-		return currentRing(s.keys).set.prints[e.identity]
+		return currentRing(s.keys).set.ids[e.keyID]
 	}
 	set := knownKeys(e.from)
-	return set != nil && set.prints[e.identity]
+	return set != nil && set.ids[e.keyID]
 }

@@ -43,10 +43,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 // cheaper than a method of http.Header. Nothing touches the response's headers once the service is called.
 func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 	m := s.memory
-	ordinary := s.ordinary
-	if s.config.Cookie.Name == "" {
-		ordinary = withCookie(ordinary)
-	}
+	unsurprising := unsurprisingHeaders(s)
 	ignoresQuery := s.config.TokenKey == ""
 	forwardsToken := s.config.ForwardAuthorization
 	return func(rw http.ResponseWriter, req *http.Request) {
@@ -57,7 +54,8 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 			e := m.entries[line[0]]
 			isCurrent := e != nil && e.version == m.version && now < m.nextLook
 			m.mu.RUnlock()
-			if isCurrent && now < e.freshUntil && now >= e.freshSince && h.WriteSubset(discard, ordinary) == nil {
+			if isCurrent && now < e.freshUntil && now >= e.freshSince && req.Trailer == nil &&
+				(h.WriteSubset(discard, unsurprising) == nil || isClean(s, h)) {
 				for i, header := range e.names {
 					h[header] = e.values[i]
 				}
@@ -116,14 +114,21 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	next.ServeHTTP(rw, req)
 }
 
-// discard takes no header: see nowhere.
-var discard = nowhere{}
-
-// withCookie has the Cookie header among the ordinary ones, where no cookie carries the token.
-func withCookie(ordinary map[string]bool) map[string]bool {
-	all := map[string]bool{"Cookie": true}
-	for name := range ordinary {
-		all[name] = true
+// unsurprisingHeaders are the ordinary ones that may come with a request whose token is in Authorization.
+func unsurprisingHeaders(s *settings) map[string]bool {
+	names := map[string]bool{}
+	for name := range s.ordinary {
+		names[name] = name != "Cookie" || s.config.Cookie.Name == ""
 	}
-	return all
+	return names
+}
+
+// isClean removes the spellings of forwarded headers among headers that are not all ordinary, and says whether
+// none of the others needs serve: a cookie that may carry a token, a connection option, a preflight's question.
+func isClean(s *settings, h http.Header) bool {
+	if h["Connection"] != nil || h["Access-Control-Request-Method"] != nil || s.config.Cookie.Name != "" && h["Cookie"] != nil {
+		return false
+	}
+	removeNames(h, s.spellings)
+	return true
 }

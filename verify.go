@@ -97,7 +97,7 @@ func verifyAnew(s *settings, token string, now float64) (*entry, *refusal, int) 
 	if r := checkParties(s, claims); r != nil {
 		return nil, r, 0
 	}
-	e.identity, e.from = identity(k), from
+	e.keyID, e.from = k.id, from
 	e.refused = checkAccess(s, claims)
 	e.names, e.values = forwarded(s, claims)
 	scheduleRenewal(s, e, k, claims)
