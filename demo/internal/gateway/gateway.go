@@ -118,7 +118,13 @@ func (g *Gateway) start(ctx context.Context, o Options) error {
 	if err := g.run(cmd); err != nil {
 		return err
 	}
-	return g.ready(ctx)
+	if err := g.ready(ctx); err != nil {
+		return err
+	}
+	if line := g.log.find("Plugins are disabled"); line != "" { // Traefik goes on without them.
+		return fmt.Errorf("a plugin cannot be loaded; traefik said:\n%s", line)
+	}
+	return nil
 }
 
 // run starts the process and waits for it in the background. On Linux the death of the thread that

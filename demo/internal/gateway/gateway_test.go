@@ -145,6 +145,12 @@ func TestStartFails(t *testing.T) {
 	}{
 		{"port in use", gateway.Options{Address: taken.Addr().String()}, "address already in use"},
 		{"no YAML", gateway.Options{Dynamic: "http: ]"}, "the dynamic configuration: yaml"},
+		{"broken plugin", gateway.Options{Plugins: map[string]gateway.Plugin{
+			"broken": {Module: "example.com/broken", Files: map[string]string{
+				".traefik.yml": strings.ReplaceAll(greeting[".traefik.yml"], gateway.Module, "example.com/broken"),
+				"broken.go":    "package broken\n\nvar New string = 1\n",
+			}},
+		}}, "a plugin cannot be loaded"},
 		{"Traefik ends", gateway.Options{Static: map[string]any{
 			"entryPoints": map[string]any{"far": map[string]any{"address": "127.0.0.1:65536"}},
 		}}, "invalid port"},

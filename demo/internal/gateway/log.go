@@ -36,3 +36,13 @@ func (b *logBuffer) last(n int) string {
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
+
+// find is the first line with that text, or nothing.
+func (b *logBuffer) find(text string) string {
+	for line := range strings.Lines(b.String()) {
+		if strings.Contains(line, text) {
+			return line
+		}
+	}
+	return ""
+}
