@@ -611,8 +611,17 @@ func isAlphanumeric(c byte) bool {
 }
 
 // hasControl says whether a text holds a control character, which no header and no log line may carry.
-func hasControl(s string) bool {
-	return strings.IndexFunc(s, isControl) >= 0
-}
+func hasControl(s string) bool { return strings.ContainsAny(s, controls) }
 
-func isControl(r rune) bool { return r < ' ' || r == 0x7f || 0x80 <= r && r < 0xa0 }
+// controls are the control characters, C0 and C1.
+//
+// Yaegi: one call with a set of characters is far cheaper than a function that is called for each.
+var controls = controlCharacters()
+
+func controlCharacters() string {
+	set := []rune{0x7f}
+	for r := rune(0); r < ' '; r++ {
+		set = append(set, r, r+0x80)
+	}
+	return string(set)
+}

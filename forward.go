@@ -137,7 +137,28 @@ func lookup(claims map[string]any, path []string) any {
 
 // headerValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token,
 // lists of scalars joined by commas, the rest as compact JSON. What could be mistaken for something else is absent.
-func headerValue(claim any) (string, bool) {
+//
+// The claim is the one that the path starts with.
+func headerValue(claim any, path []string) (string, bool) {
+	text, ok := claim.(string)
+	if !ok || len(path) > 1 {
+		text, ok = structuredValue(claim, path)
+	}
+	if !ok || len(text) > maxHeaderValueBytes || strings.ContainsAny(text, controls) {
+		return "", false
+	}
+	return text, true
+}
+
+// structuredValue writes what is not simply a string.
+func structuredValue(claim any, path []string) (string, bool) {
+	for _, name := range path[1:] {
+		object, ok := claim.(map[string]any)
+		if !ok {
+			return "", false
+		}
+		claim = object[name]
+	}
 	text, ok := scalar(claim)
 	if !ok {
 		switch v := claim.(type) {
@@ -147,10 +168,7 @@ func headerValue(claim any) (string, bool) {
 			text, ok = compactJSON(v)
 		}
 	}
-	if !ok || len(text) > maxHeaderValueBytes || hasControl(text) {
-		return "", false
-	}
-	return text, true
+	return text, ok
 }
 
 // scalar writes a string, number or boolean.

@@ -119,6 +119,16 @@ func rememberHeader(m *memory, text string, h *joseHeader) {
 // second, on one request, and notes when keys have gone.
 func look(s *settings, now float64) {
 	m := s.memory
+	m.mu.RLock()
+	isDue := int64(now) >= m.nextLook
+	m.mu.RUnlock()
+	if isDue {
+		lookAgain(s, now)
+	}
+}
+
+func lookAgain(s *settings, now float64) {
+	m := s.memory
 	m.mu.Lock()
 	if int64(now) < m.nextLook {
 		m.mu.Unlock()

@@ -105,12 +105,17 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		return
 	}
 	if !s.config.ForwardAuthorization {
-		removeToken(s, req)
+		if p.header {
+			delete(req.Header, "Authorization")
+		}
+		removeElsewhere(s, req)
 	}
 	for i, header := range e.names {
 		req.Header[header] = e.values[i]
 	}
-	renew(s, rw.Header(), req, p, e, now)
+	if e.due > 0 && now >= e.due {
+		renew(s, rw.Header(), req, p, e, now)
+	}
 	next.ServeHTTP(rw, req)
 }
 

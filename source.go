@@ -35,6 +35,18 @@ func findToken(s *settings, req *http.Request) (presented, *refusal) {
 		}
 		p.token, p.header = token, isBearer
 	}
+	if s.config.Cookie.Name != "" || s.config.TokenKey != "" {
+		r := findElsewhere(s, req, &p)
+		return p, r
+	}
+	if len(p.token) > maxTokenBytes {
+		return p, refuseTooLong
+	}
+	return p, nil
+}
+
+// findElsewhere looks for the token in the cookie, the query and the form.
+func findElsewhere(s *settings, req *http.Request, p *presented) *refusal {
 	if s.config.Cookie.Name != "" {
 		for _, line := range req.Header["Cookie"] {
 			for _, pair := range strings.Split(line, ";") {
@@ -42,31 +54,31 @@ func findToken(s *settings, req *http.Request) (presented, *refusal) {
 				if strings.TrimSpace(name) != s.config.Cookie.Name {
 					continue
 				}
-				p.cookie = take(&p, strings.TrimSpace(value)) || p.cookie
+				p.cookie = take(p, strings.TrimSpace(value)) || p.cookie
 			}
 		}
 	}
 	if s.config.TokenKey != "" {
 		for _, value := range parameters(req.URL.RawQuery, s.config.TokenKey) {
-			p.query = take(&p, value) || p.query
+			p.query = take(p, value) || p.query
 		}
 		if p.token == "" && isForm(req) {
 			values, err := formValues(req, s.config.TokenKey)
 			if err != nil {
-				return p, refuseMalformedForm
+				return refuseMalformedForm
 			}
 			for _, value := range values {
-				p.form = take(&p, value) || p.form
+				p.form = take(p, value) || p.form
 			}
 		}
 	}
 	if p.token == twoTokens {
-		return p, refuseTwoTokens
+		return refuseTwoTokens
 	}
 	if len(p.token) > maxTokenBytes {
-		return p, refuseTooLong
+		return refuseTooLong
 	}
-	return p, nil
+	return nil
 }
 
 // twoTokens stands where two different tokens were found: no token has a space.
@@ -144,6 +156,11 @@ func removeToken(s *settings, req *http.Request) {
 			delete(req.Header, "Authorization")
 		}
 	}
+	removeElsewhere(s, req)
+}
+
+// removeElsewhere takes the token out of the cookies and the query.
+func removeElsewhere(s *settings, req *http.Request) {
 	if s.config.Cookie.Name != "" {
 		removeCookie(req.Header, s.config.Cookie.Name)
 	}

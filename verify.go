@@ -12,7 +12,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"math"
 	"math/big"
 	"strings"
 	"unicode/utf8"
@@ -29,17 +28,14 @@ func verify(s *settings, token string, now float64) (e *entry, r *refusal, retry
 	line := "Bearer " + token
 	e, version := recall(s.memory, line)
 	if e != nil {
-		if r := checkTimes(s, e, now); r != nil {
+		if r = checkTimes(s, e, now); r != nil {
 			return nil, r, 0
 		}
 		if e.version == version {
 			return e, e.refused, 0
 		}
-		if keyRemains(s, e) {
-			renewedEntry := *e
-			renewedEntry.version = version
-			remember(s.memory, line, &renewedEntry)
-			return &renewedEntry, e.refused, 0
+		if e = confirm(s, line, e, version); e != nil {
+			return e, e.refused, 0
 		}
 	}
 	e, r, retryAfter = verifyAnew(s, token, now)
@@ -49,6 +45,17 @@ func verify(s *settings, token string, now float64) (e *entry, r *refusal, retry
 	e.version = version
 	remember(s.memory, line, e)
 	return e, e.refused, 0
+}
+
+// confirm returns an entry of an older version as one of this version if its key is still there, else nil.
+func confirm(s *settings, line string, e *entry, version int64) *entry {
+	if !keyRemains(s, e) {
+		return nil
+	}
+	confirmed := *e
+	confirmed.version = version
+	remember(s.memory, line, &confirmed)
+	return &confirmed
 }
 
 func verifyAnew(s *settings, token string, now float64) (*entry, *refusal, int) {
@@ -151,11 +158,12 @@ func mediaType(typ string) string {
 
 // readTimes reads exp, nbf and iat: finite numbers (RFC 7519 4.1.4 to 4.1.6).
 func readTimes(e *entry, claims map[string]any) *refusal {
-	if _, there := claims["exp"]; !there {
+	claim, there := claims["exp"]
+	if !there {
 		return refuseNoExpiry
 	}
 	var ok bool
-	if e.exp, ok = numericDate(claims["exp"]); !ok {
+	if e.exp, ok = numericDate(claim); !ok {
 		return refuseClaims
 	}
 	if nbf, there := claims["nbf"]; there {
@@ -177,8 +185,8 @@ func numericDate(claim any) (float64, bool) {
 	if !ok {
 		return 0, false
 	}
-	value, err := number.Float64()
-	return value, err == nil && !math.IsInf(value, 0) && !math.IsNaN(value)
+	value, err := number.Float64() // Out of range, and so not finite, is an error.
+	return value, err == nil
 }
 
 // checkTimes compares a token's times with this request's clock.
@@ -300,9 +308,18 @@ func tryKeys(set *keySet, h *joseHeader, input string, signature []byte) (*key, 
 // Yaegi: the primitives are called directly; through golang-jwt's interpreted methods each costs 7 to 15 µs more,
 // and its PSS takes a salt of any length.
 func verifySignature(k *key, alg, input string, signature []byte) bool {
+	if k.rsa != nil && alg == "RS256" {
+		sum := sha256.Sum256([]byte(input))
+		return rsa.VerifyPKCS1v15(k.rsa, crypto.SHA256, sum[:], signature) == nil
+	}
 	if k.ed != nil {
 		return ed25519.Verify(k.ed, []byte(input), signature)
 	}
+	return verifyOther(k, alg, input, signature)
+}
+
+// verifyOther is the less usual part of verifySignature.
+func verifyOther(k *key, alg, input string, signature []byte) bool {
 	var digest []byte
 	var kind crypto.Hash
 	var newHash func() hash.Hash
@@ -390,9 +407,10 @@ func scopesOf(claims map[string]any) []string {
 // forwarded derives the headers that a token sets.
 func forwarded(s *settings, claims map[string]any) (names []string, values [][]string) {
 	for _, header := range s.forward {
-		if value, ok := headerValue(lookup(claims, header.path)); ok {
+		text, ok := headerValue(claims[header.path[0]], header.path)
+		if ok {
 			names = append(names, header.name)
-			values = append(values, []string{value})
+			values = append(values, []string{text})
 		}
 	}
 	return names, values
@@ -403,18 +421,25 @@ func setFresh(s *settings, e *entry) {
 	if e.refused != nil {
 		return
 	}
-	until := e.exp + s.leeway
+	until, since := e.exp+s.leeway, e.nbf
 	if e.due > 0 && e.due < until {
 		until = e.due
 	}
-	e.freshUntil = wholeSeconds(until)
-	e.freshSince = wholeSeconds(math.Max(e.nbf, e.iat)-s.leeway) + 1
+	if until > farAway {
+		until = farAway
+	}
+	if e.iat > since {
+		since = e.iat
+	}
+	since -= s.leeway
+	if since < 0 {
+		since = 0
+	}
+	e.freshUntil, e.freshSince = int64(until), int64(since)+1
 }
 
-// wholeSeconds rounds a NumericDate down, within what an int64 can hold.
-func wholeSeconds(date float64) int64 {
-	return int64(math.Floor(math.Max(math.Min(date, 1<<60), -1<<60)))
-}
+// farAway is a NumericDate that no clock will show, and that an int64 can hold.
+const farAway = 1e15
 
 var errNotStrict = errors.New("not one JSON object with distinct members")
 
