@@ -2,7 +2,7 @@ package slidingjwt
 
 import (
 	"encoding/json"
-	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"unicode/utf8"
@@ -45,20 +45,21 @@ func newNameSet(names ...string) nameSet {
 	return set
 }
 
-// errNotOrdinary ends http.Header.WriteSubset at the first header that it would write.
-var errNotOrdinary = errors.New("not an ordinary header")
+// nowhere is a writer that fails, and so ends http.Header.WriteSubset at the first header that it would write.
+//
+// Yaegi: a compiled type, since a wrapper is made of an interpreted one at each call.
+var nowhere = closedPipe()
 
-// nowhere is where a header that is not ordinary cannot be written to.
-type nowhere struct{}
-
-func (nowhere) Write(_ []byte) (int, error) { return 0, errNotOrdinary }
-
-var discard = nowhere{}
+func closedPipe() *io.PipeWriter {
+	_, w := io.Pipe()
+	_ = w.Close() // It never fails.
+	return w
+}
 
 // removeSpellings removes every spelling of the forwarded headers from a request: services differ in which
 // of X-User-Id, X_User_Id and X.User.Id they take for the same.
 func removeSpellings(s *settings, req *http.Request) {
-	if len(s.forward) == 0 || req.Trailer == nil && req.Header.WriteSubset(discard, s.ordinary) == nil {
+	if len(s.forward) == 0 || req.Trailer == nil && req.Header.WriteSubset(nowhere, s.ordinary) == nil {
 		return
 	}
 	removeNames(req.Header, s.spellings)

@@ -25,10 +25,11 @@ type renewalSettings struct {
 
 // renewed is a token that another one was renewed to: one signature, however many requests ask for it.
 type renewed struct {
-	once  sync.Once
-	at    float64
-	token string // empty: it could not be signed
-	exp   float64
+	once     sync.Once
+	at       float64
+	isSigned bool
+	token    string // empty: it could not be signed
+	exp      float64
 }
 
 // renewals are the renewed tokens of the last seconds, by the token that they replace.
@@ -82,24 +83,33 @@ func renew(s *settings, h http.Header, req *http.Request, p presented, e *entry,
 	if exp-e.exp < lifetime/10 {
 		return
 	}
-	r := renewal(&s.memory.renewals, p.token, now)
-	// The first request signs; the others wait for it.
-	r.once.Do(func() {
-		token, err := renewToken(currentRing(s.keys).signer, p.token, e, now, exp)
-		if err != nil {
-			logError("a token was not renewed: %s", err.Error())
-			return
-		}
-		r.token, r.exp = token, exp
-	})
+	r, isSigned := renewal(&s.memory.renewals, p.token, now)
+	if !isSigned {
+		signOnce(s, r, p.token, e, now, exp)
+	}
 	if r.token == "" {
 		return
 	}
 	deliver(s, h, req, p, r.token, r.exp-now, e.authTime+s.renewal.maxSession-now)
 }
 
-// renewal returns the renewal of a token that is under way or not older than ten seconds, or a new one.
-func renewal(all *renewals, token string, now float64) *renewed {
+// signOnce makes a renewed token: the first request signs, the others wait for it.
+func signOnce(s *settings, r *renewed, presented string, e *entry, now, exp float64) {
+	r.once.Do(func() {
+		token, err := renewToken(currentRing(s.keys).signer, presented, e, now, exp)
+		if err != nil {
+			logError("a token was not renewed: %s", err.Error())
+		}
+		all := &s.memory.renewals
+		all.mu.Lock()
+		r.token, r.exp, r.isSigned = token, exp, true
+		all.mu.Unlock()
+	})
+}
+
+// renewal returns the renewal of a token that is under way or not older than ten seconds, or a new one, and
+// whether it is signed already.
+func renewal(all *renewals, token string, now float64) (*renewed, bool) {
 	all.mu.Lock()
 	r := all.byToken[token]
 	if r == nil || now-r.at >= renewalKept || now < r.at {
@@ -113,8 +123,9 @@ func renewal(all *renewals, token string, now float64) *renewed {
 		r = &renewed{at: now}
 		all.byToken[token] = r
 	}
+	isSigned := r.isSigned
 	all.mu.Unlock()
-	return r
+	return r, isSigned
 }
 
 // renewToken signs a token's claims again, byte for byte, but for iat, exp, jti and auth_time.
