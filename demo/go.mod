@@ -6,6 +6,7 @@ tool github.com/traefik/traefik/v3/cmd/traefik
 
 require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	go.yaml.in/yaml/v3 v3.0.4
 )
 
