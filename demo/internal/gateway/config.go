@@ -12,7 +12,8 @@ import (
 
 const (
 	staticFile  = "traefik.yml"
-	dynamicFile = "dynamic.yml"
+	dynamicDir  = "dynamic"
+	dynamicFile = "gateway.yml"
 
 	// A router of our own answers at markerPath with the generation of the configuration.
 	marker       = "gateway-generation"
@@ -40,7 +41,7 @@ func static(address string, o Options) map[string]any {
 		"ping": map[string]any{"manualRouting": true},
 		"providers": map[string]any{
 			"providersThrottleDuration": "0s",
-			"file":                      map[string]any{"filename": dynamicFile, "watch": true},
+			"file":                      map[string]any{"directory": dynamicDir, "watch": true},
 		},
 		"experimental": map[string]any{"localPlugins": plugins},
 	}

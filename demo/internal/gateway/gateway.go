@@ -39,6 +39,9 @@ type Options struct {
 	// Dynamic is the dynamic configuration: YAML text, or a value to be encoded as YAML. Traefik
 	// runs templates in it, which must stand inside YAML strings.
 	Dynamic any
+	// Files are further files of dynamic configuration by name, which says their format: ".yml" or
+	// ".toml". They stay as they are until the end.
+	Files map[string]string
 	// Static has further sections of the static configuration. Where the gateway has a section of
 	// its own ("entryPoints", "experimental", "log", …), the entries are added to it.
 	Static map[string]any
@@ -106,6 +109,12 @@ func (g *Gateway) start(ctx context.Context, o Options) error {
 		return err
 	}
 	if err := writeYAML(g.dir, staticFile, static(g.address, o)); err != nil {
+		return err
+	}
+	if err := os.Mkdir(filepath.Join(g.dir, dynamicDir), 0o750); err != nil {
+		return err
+	}
+	if err := writeFiles(filepath.Join(g.dir, dynamicDir), o.Files); err != nil {
 		return err
 	}
 	if err := g.write(o.Dynamic); err != nil {
@@ -193,7 +202,7 @@ func (g *Gateway) write(dynamic any) error {
 	if err != nil {
 		return err
 	}
-	return writeYAML(g.dir, dynamicFile, config)
+	return writeYAML(filepath.Join(g.dir, dynamicDir), dynamicFile, config)
 }
 
 // ready waits until the entry point itself answers with the generation last written: that a file
