@@ -99,9 +99,7 @@ func normalize(name string) string {
 var hyphens = strings.NewReplacer("!", "-", "#", "-", "$", "-", "%", "-", "&", "-", "'", "-", "*", "-", "+", "-", ".", "-",
 	"^", "-", "_", "-", "`", "-", "|", "-", "~", "-", " ", "-", "/", "-", ":", "-", "@", "-", "\\", "-")
 
-// removeOverrides takes the method overrides off a preflight, which passes without a token.
-func removeOverrides(h http.Header) { removeNames(h, methodOverrides) }
-
+// methodOverrides are headers that make some services take a request for one of another method.
 var methodOverrides = newNameSet("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override")
 
 // claimPath splits a claim's path at its dots; "\." is a dot and "\\" a backslash within a name.

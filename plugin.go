@@ -76,34 +76,43 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	look(s, now)
 	removeSpellings(s, req)
 	if isPreflight(req) {
-		removeOverrides(req.Header)
-		removeToken(s, req) // It was not verified.
+		disarm(s, req)
 		next.ServeHTTP(rw, req)
 		return
 	}
-	p, r := findToken(s, req)
-	if r != nil {
-		refuse(s, rw, req, name, r, p, 0)
-		return
-	}
-	if p.token == "" {
-		if !s.config.Optional {
-			refuse(s, rw, req, name, refuseNoToken, p, 0)
-			return
-		}
-		removeToken(s, req) // An empty cookie, say.
-		next.ServeHTTP(rw, req)
-		return
-	}
-	if p.cookie && !p.header && isCrossSiteWrite(req) {
-		refuse(s, rw, req, name, refuseCrossSite, p, 0)
-		return
-	}
-	e, r, retryAfter := verify(s, p.token, now)
+	p, e, r, retryAfter := admit(s, req, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, p, retryAfter)
 		return
 	}
+	if e != nil {
+		forward(s, rw, req, p, e, now)
+	}
+	next.ServeHTTP(rw, req)
+}
+
+// admit decides on a request: by the entry of its token, or by nil where it passes without one.
+func admit(s *settings, req *http.Request, now float64) (p presented, e *entry, r *refusal, retryAfter int) {
+	p, r = findToken(s, req)
+	if r != nil {
+		return p, nil, r, 0
+	}
+	if p.token == "" {
+		if s.config.Optional {
+			removeElsewhere(s, req) // An empty cookie, say.
+			return p, nil, nil, 0
+		}
+		return p, nil, refuseNoToken, 0
+	}
+	if p.cookie && !p.header && isCrossSiteWrite(req) {
+		return p, nil, refuseCrossSite, 0
+	}
+	e, r, retryAfter = verify(s, p.token, now)
+	return p, e, r, retryAfter
+}
+
+// forward puts the claims in the token's place, and a renewed token on the response.
+func forward(s *settings, rw http.ResponseWriter, req *http.Request, p presented, e *entry, now float64) {
 	if !s.config.ForwardAuthorization {
 		if p.header {
 			delete(req.Header, "Authorization")
@@ -116,7 +125,6 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	if e.due > 0 && now >= e.due {
 		renew(s, rw.Header(), req, p, e, now)
 	}
-	next.ServeHTTP(rw, req)
 }
 
 // unsurprisingHeaders are the ordinary ones that may come with a request whose token is in Authorization.
