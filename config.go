@@ -226,6 +226,9 @@ func compile(c *Config) (*settings, error) {
 		return nil, errors.Join(p.list...)
 	}
 
+	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
+		logWarning("there is no audience: every token that the issuers sign for anybody is accepted here")
+	}
 	s.challenge = `Bearer realm="` + c.Realm + `"`
 	s.memory = newMemory(c.CacheSize)
 	return s, nil
@@ -294,6 +297,12 @@ var unforwardable = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 	"Host": true, "Content-Length": true, "Cookie": true, "Set-Cookie": true,
+}
+
+// ours are the response headers that a renewal sets beside the token's own.
+var ours = map[string]bool{
+	"Token-Expires-In": true, "Session-Expires-In": true, "Cache-Control": true, "Access-Control-Expose-Headers": true,
+	"Content-Type": true, "Www-Authenticate": true, "Retry-After": true,
 }
 
 // headerName checks a header's name and returns its canonical form.
@@ -388,6 +397,9 @@ func validateRenew(p *problems, s *settings, c *Config) {
 	s.renewal.header = "Authorization"
 	if r.Header != "" {
 		s.renewal.header = headerName(p, "renew.header", r.Header)
+		if ours[s.renewal.header] {
+			p.add("renew.header: the header %q says something else", r.Header)
+		}
 	}
 	if s.spellings.names[normalize(s.renewal.header)] {
 		p.add("renew.header: %q is also in forwardHeaders", s.renewal.header)
@@ -416,6 +428,9 @@ func validateIssue(p *problems, s *settings, c *Config) {
 	s.issue.lifetime = duration(p, "issue.lifetime", c.Issue.Lifetime, defaultIssueLifetime, time.Second).Seconds()
 	if normalize(s.issue.header) == normalize(s.renewal.header) {
 		p.add("issue.header: %q is also renew.header", c.Issue.Header)
+	}
+	if ours[s.issue.header] {
+		p.add("issue.header: the header %q says something else", c.Issue.Header)
 	}
 	// An issuing middleware guards nothing, so nothing in its options may look as if it did.
 	excluded := []struct {
@@ -447,7 +462,7 @@ func validateKeys(p *problems, s *settings, c *Config) {
 		p.add("no key source: one of signingSecret, privateKey, publicKey, jwksFile, jwksUrl and trustedIssuers is needed")
 	}
 	s.keys = newKeyring(p, c)
-	validateEndpoints(p, s, c)
+	validateEndpoints(p, c)
 
 	ring := s.keys.current
 	local := !s.keys.incomplete && c.JWKSURL == "" && len(c.TrustedIssuers) == 0
@@ -473,7 +488,7 @@ func validateKeys(p *problems, s *settings, c *Config) {
 	}
 }
 
-func validateEndpoints(p *problems, s *settings, c *Config) {
+func validateEndpoints(p *problems, c *Config) {
 	if c.JWKSURL != "" {
 		if err := checkURL(c.JWKSURL); err != nil {
 			p.add("jwksUrl: %w", err)
@@ -482,11 +497,12 @@ func validateEndpoints(p *problems, s *settings, c *Config) {
 	seen := map[string]bool{}
 	for i, trusted := range c.TrustedIssuers {
 		option := fmt.Sprintf("trustedIssuers[%d]", i)
-		if trusted.Issuer == "" {
+		switch {
+		case trusted.Issuer == "":
 			p.add("%s.issuer: required", option)
-		} else if trusted.Issuer == c.Issuer {
+		case trusted.Issuer == c.Issuer:
 			p.add("%s.issuer: %q is also issuer", option, trusted.Issuer)
-		} else if seen[trusted.Issuer] {
+		case seen[trusted.Issuer]:
 			p.add("%s.issuer: %q is there twice", option, trusted.Issuer)
 		}
 		seen[trusted.Issuer] = true

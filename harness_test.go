@@ -17,9 +17,10 @@ import (
 	"testing"
 
 	"github.com/mitchellh/mapstructure"
-	"github.com/slidingjwt/slidingjwt"
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
+
+	"github.com/slidingjwt/slidingjwt"
 )
 
 // options are a configuration as Traefik's providers hand it over.

@@ -284,7 +284,7 @@ func httpClient(c ClientConfig) (*http.Client, error) {
 // checkRedirect follows a redirect only to the same host and port, and never from https to http.
 func checkRedirect(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
-	if hostPort(req.URL) != hostPort(first) && !(req.URL.Hostname() == first.Hostname() && first.Scheme == "http" && req.URL.Scheme == "https" && first.Port() == "" && req.URL.Port() == "") {
+	if hostPort(req.URL) != hostPort(first) {
 		return errors.New("it redirects to another host or port")
 	}
 	if first.Scheme == "https" && req.URL.Scheme != "https" {

@@ -97,7 +97,7 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	rw.WriteHeader(r.status)
 	if req.Method != http.MethodHead {
-		_, _ = rw.Write([]byte(body)) // The client is gone.
+		_, _ = rw.Write([]byte(body)) //nolint:gosec // Nothing in it is the client's. A failure means that the client is gone.
 	}
 }
 
@@ -142,7 +142,7 @@ func logWarning(format string, args ...any) {
 }
 
 func logError(format string, args ...any) {
-	log.Println("slidingjwt: " + fmt.Sprintf(format, args...))
+	log.Println("slidingjwt: " + fmt.Sprintf(format, args...)) //nolint:gosec // What is not ours is quoted.
 }
 
 // quote makes a request's or configuration's text fit for a log line.

@@ -72,7 +72,7 @@ func scheduleRenewal(s *settings, e *entry, k *key, claims map[string]any) {
 
 // renew adds a renewed token to the response's headers where one is due, if it gains enough.
 func renew(s *settings, h http.Header, req *http.Request, p presented, e *entry, now float64) {
-	if now >= e.exp || now < e.iat || now < e.nbf || !(p.header || p.cookie || p.form) {
+	if now >= e.exp || now < e.iat || now < e.nbf || (!p.header && !p.cookie && !p.form) {
 		return
 	}
 	lifetime := s.renewal.lifetime

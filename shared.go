@@ -36,7 +36,7 @@ const (
 
 // sharedSettings returns the settings of a configuration, made anew only for options that are not known.
 func sharedSettings(ctx context.Context, c *Config) (*settings, error) {
-	options, err := json.Marshal(c)
+	options, err := json.Marshal(c) //nolint:gosec // It stays here: it is what the options are known by.
 	if err != nil {
 		return nil, errors.New("the options cannot be read")
 	}
@@ -107,11 +107,12 @@ func sweep(now int64) {
 	registry.nextSweep = now + sweepEvery
 	used := map[*keyURL]bool{}
 	for fingerprint, shared := range registry.settings {
-		if shared.ctx.Err() == nil {
+		switch {
+		case shared.ctx.Err() == nil:
 			shared.idleSince = 0
-		} else if shared.idleSince == 0 {
+		case shared.idleSince == 0:
 			shared.idleSince = now
-		} else if now-shared.idleSince >= keptIdle {
+		case now-shared.idleSince >= keptIdle:
 			delete(registry.settings, fingerprint)
 			continue
 		}

@@ -255,12 +255,12 @@ func findKey(s *settings, claims map[string]any, h *joseHeader, input string, si
 			if set == nil {
 				return nil, nil, refuseUnavailable, wait
 			}
-			k, r := tryKeys(set, h, input, signature)
+			k, r, _ := tryKeys(set, h, input, signature, maxSignatures)
 			return k, endpoint, r, 0
 		}
 	}
 	own := currentRing(s.keys)
-	k, r := tryKeys(own.set, h, input, signature)
+	k, r, left := tryKeys(own.set, h, input, signature, maxSignatures)
 	if k != nil {
 		return k, nil, nil, 0
 	}
@@ -269,7 +269,7 @@ func findKey(s *settings, claims map[string]any, h *joseHeader, input string, si
 		if set == nil {
 			return nil, nil, refuseUnavailable, wait
 		}
-		k, theirs := tryKeys(set, h, input, signature)
+		k, theirs, _ := tryKeys(set, h, input, signature, left)
 		if k != nil {
 			return k, s.others, nil, 0
 		}
@@ -283,24 +283,24 @@ func findKey(s *settings, claims map[string]any, h *joseHeader, input string, si
 	return nil, nil, r, 0
 }
 
-// tryKeys tries the signature with the keys that fit the token.
-func tryKeys(set *keySet, h *joseHeader, input string, signature []byte) (*key, *refusal) {
+// tryKeys tries the signature with the keys that fit the token, up to a limit, and returns what is left of it.
+func tryKeys(set *keySet, h *joseHeader, input string, signature []byte, limit int) (k *key, r *refusal, left int) {
 	keys := candidates(set, h.alg, h.kid)
 	for i, k := range keys {
-		if i == maxSignatures {
-			break
+		if i == limit {
+			return nil, refuseSignature, 0
 		}
 		if verifySignature(k, h.alg, input, signature) {
-			return k, nil
+			return k, nil, limit
 		}
 	}
 	if len(keys) > 0 {
-		return nil, refuseSignature
+		return nil, refuseSignature, limit - len(keys)
 	}
 	if h.kid != "" && !set.kids[h.kid] {
-		return nil, refuseUnknownKey
+		return nil, refuseUnknownKey, limit
 	}
-	return nil, refuseAlgorithm
+	return nil, refuseAlgorithm, limit
 }
 
 // verifySignature checks a signature with a key that is bound to the algorithm (RFC 7518 3, RFC 8037 3.1).
