@@ -500,7 +500,8 @@ func checkMembers(text string) error {
 				isName = true
 				continue
 			case '[':
-				open = append(open, nil)
+				var list map[string]bool // Yaegi: an untyped nil cannot be appended.
+				open = append(open, list)
 				continue
 			default:
 				open = open[:len(open)-1]
