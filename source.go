@@ -96,9 +96,13 @@ func take(p *presented, token string) bool {
 	return true
 }
 
-// bearerToken returns what follows the Bearer scheme, whose case does not matter (RFC 9110 11.1).
+// bearerToken returns what follows the Bearer scheme, whose case does not matter (RFC 9110 11.1). A tab behind
+// the scheme stays in what follows, where it is malformed: services differ in whether they take it for a space.
 func bearerToken(line string) (token string, isBearer bool) {
-	scheme, rest, _ := strings.Cut(line, " ")
+	scheme, rest := line, ""
+	if end := strings.IndexAny(line, " \t"); end >= 0 {
+		scheme, rest = line[:end], line[end:]
+	}
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "", false
 	}
@@ -136,14 +140,15 @@ func isForm(req *http.Request) bool {
 
 // formValues reads the start of the body and puts it back, so that the service gets it whole.
 func formValues(req *http.Request, name string) ([]string, error) {
-	start, err := io.ReadAll(io.LimitReader(req.Body, maxFormBytes))
+	// One byte more shows whether the last field ends here.
+	start, err := io.ReadAll(io.LimitReader(req.Body, maxFormBytes+1))
 	if err != nil {
 		return nil, err
 	}
 	// The server closes the body that it made itself.
 	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), req.Body))
-	if len(start) == maxFormBytes {
-		// The last field may be cut short.
+	if len(start) > maxFormBytes {
+		// The last field is cut short.
 		start = start[:bytes.LastIndexByte(start, '&')+1]
 	}
 	return parameters(string(start), name), nil
