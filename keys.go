@@ -369,7 +369,8 @@ func parseJWK(jwk map[string]any) (*key, error) {
 // typedJWK reads the members that a kind of key has.
 func typedJWK(jwk map[string]any, kid string) (*key, error) {
 	curve, _ := jwk["crv"].(string)
-	switch jwk["kty"] {
+	kind, _ := jwk["kty"].(string) // Yaegi: a switch cannot compare an interface with texts.
+	switch kind {
 	case "oct":
 		secret, err := octets(jwk, "k")
 		if err != nil {
