@@ -256,6 +256,11 @@ func do(t *testing.T, method, url string, header http.Header, body string) respo
 	if header != nil {
 		req.Header = header
 	}
+	return roundTrip(t, req)
+}
+
+func roundTrip(t *testing.T, req *http.Request) response {
+	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
