@@ -154,6 +154,9 @@ func adopt(kr *keyring, source *keySource, keys []*key) {
 	for _, k := range keys {
 		k.own = source.option != "publicKey"
 		bindKey(k, kr.algorithms)
+		if k.own {
+			k.id += " ours" // A key that is no longer ours ends what a remembered token may be renewed by.
+		}
 	}
 	source.keys, source.known, source.lastErr = keys, true, ""
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -24,8 +25,7 @@ type keyURL struct {
 	client ClientConfig
 
 	mu        sync.Mutex
-	set       *keySet // nil: never fetched, or too old
-	fetchedAt float64
+	set       *keySet       // nil: never fetched, or too old
 	staleAt   float64       // when a refresh is due
 	attempt   chan struct{} // closed when the fetch that is under way has an answer; nil: none is
 	busy      bool          // a fetch is under way, or waits to be repeated
@@ -33,18 +33,47 @@ type keyURL struct {
 	backoff   float64
 	unknownAt float64 // when an unknown kid last caused a fetch
 	lastErr   string
+	dropped   bool // nothing has used it for ten minutes
+
+	// What was read last. It is the one fetch's that is under way, and needs no lock.
+	readText string
+	readSet  *keySet
+	readErr  error
 }
 
 const (
 	minKeyAge     = 60.0 // seconds, like the others
 	maxKeyAge     = 24 * 3600.0
 	defaultKeyAge = 600.0
-	maxStale      = 24 * 3600.0
+	maxStale      = 24 * 3600.0 // beyond the age at which a refresh is due
 	minBackoff    = 1.0
 	maxBackoff    = 30.0
 	unknownPause  = 30.0
 	maxSetBytes   = 1 << 20
 )
+
+// tryEndpoint tries a signature with the keys of an endpoint. What the known ones can answer waits for no fetch.
+func tryEndpoint(endpoint *keyURL, h *joseHeader, input string, signature []byte, limit int, now float64) (k *key, r *refusal, retryAfter int) {
+	if strings.HasPrefix(h.alg, "HS") {
+		return nil, refuseAlgorithm, 0 // A key set from a URL holds no secret.
+	}
+	known := freshKeys(endpoint, now)
+	if known != nil {
+		k, r, limit = tryKeys(known, h, input, signature, limit)
+		if k != nil || h.kid == "" || known.kids[h.kid] {
+			return k, r, 0
+		}
+	}
+	set, retryAfter := keysFor(endpoint, h.kid, now)
+	if set == nil {
+		return nil, refuseUnavailable, retryAfter
+	}
+	if set == known {
+		return nil, r, 0
+	}
+	k, r, _ = tryKeys(set, h, input, signature, limit)
+	return k, r, 0
+}
 
 // keysFor returns the keys that a token with this kid meets. It waits for a fetch at most once, and a fetch
 // ends within timeoutSeconds. Without any keys it returns when to ask again, in seconds.
@@ -57,7 +86,6 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 			attempt = nil
 		} else if !k.busy && now >= k.nextTry && now-k.unknownAt >= unknownPause {
 			// A new key may have come: one fetch finds out, however many ask.
-			k.unknownAt = now
 			startFetch(k)
 			attempt = k.attempt
 		}
@@ -65,9 +93,13 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 	k.mu.Unlock()
 	if attempt != nil {
 		<-attempt
+		now = seconds(time.Now())
 	}
 	k.mu.Lock()
 	set = k.set
+	if attempt != nil && set != nil && kid != "" && !set.kids[kid] {
+		k.unknownAt = now // This fetch did not find it; the next may in a while.
+	}
 	retryAfter = int(k.nextTry-now) + 1
 	k.mu.Unlock()
 	return set, retryAfter
@@ -91,11 +123,12 @@ func knownKeys(k *keyURL) *keySet {
 	return set
 }
 
-// refreshIfDue starts a fetch if the keys are missing or old, and drops them after a day. The caller holds the lock.
+// refreshIfDue starts a fetch if the keys are missing or old, and drops them after a day without an answer. The
+// caller holds the lock.
 func refreshIfDue(k *keyURL, now float64) {
-	if k.set != nil && now >= k.fetchedAt+maxStale {
+	if k.set != nil && now >= k.staleAt+maxStale {
 		k.set = nil
-		logError("the keys of %s are a day old and count no more", quote(endpointName(k)))
+		logError("the keys of %s are too old and count no more", quote(endpointName(k)))
 	}
 	if (k.set == nil || now >= k.staleAt) && !k.busy && now >= k.nextTry {
 		startFetch(k)
@@ -123,8 +156,15 @@ func startFetch(k *keyURL) {
 			}
 			time.Sleep(time.Duration(pause * float64(time.Second)))
 			k.mu.Lock()
-			k.attempt = make(chan struct{})
+			dropped := k.dropped
+			k.busy = !dropped
+			if !dropped {
+				k.attempt = make(chan struct{})
+			}
 			k.mu.Unlock()
+			if dropped {
+				return
+			}
 		}
 	}()
 }
@@ -136,7 +176,7 @@ func settle(k *keyURL, set *keySet, age float64, err error, again bool) float64 
 	pause := 0.0
 	message := ""
 	if err == nil {
-		k.set, k.fetchedAt, k.staleAt = set, now, now+age
+		k.set, k.staleAt = set, now+age
 		k.backoff, k.nextTry = 0, 0
 	} else {
 		message = err.Error()
@@ -153,15 +193,25 @@ func settle(k *keyURL, set *keySet, age float64, err error, again bool) float64 
 	isNew := message != k.lastErr
 	k.lastErr = message
 	k.busy = again
-	if k.attempt != nil {
-		close(k.attempt)
-		k.attempt = nil
+	attempt := k.attempt
+	k.attempt = nil
+	if attempt != nil {
+		close(attempt)
 	}
 	k.mu.Unlock()
 	if isNew && message != "" {
 		logError("the keys of %s cannot be fetched: %s", quote(endpointName(k)), message)
+	} else if isNew {
+		logDebug("the keys of " + quote(endpointName(k)) + " are fetched again")
 	}
 	return pause
+}
+
+// drop ends the repetitions of a fetch that nobody waits for.
+func drop(k *keyURL) {
+	k.mu.Lock()
+	k.dropped = true
+	k.mu.Unlock()
 }
 
 func endpointName(k *keyURL) string {
@@ -174,10 +224,12 @@ func endpointName(k *keyURL) string {
 // fetchKeys fetches a key set, by discovery if its URL is not given (OpenID Connect Discovery 1.0 4), and returns
 // for how many seconds it is fresh.
 func fetchKeys(k *keyURL) (*keySet, float64, error) {
-	client, err := httpClient(k.client)
+	transport, err := newTransport(k.client)
 	if err != nil {
 		return nil, 0, err
 	}
+	defer func() { transport.CloseIdleConnections() }()
+	client := &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(k.client.TimeoutSeconds)*time.Second)
 	defer func() { cancel() }()
 	address := k.url
@@ -194,14 +246,26 @@ func fetchKeys(k *keyURL) (*keySet, float64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	readKeys(k, text)
+	return k.readSet, freshFor(header), k.readErr
+}
+
+// readKeys reads a key set, unless it says what it said the last time: so a remembered token keeps its key, and
+// a key that is left out is logged once.
+func readKeys(k *keyURL, text string) {
+	if text == k.readText {
+		return
+	}
+	k.readText, k.readSet, k.readErr = text, nil, nil
 	keys, err := parseJWKS(text, quote(endpointName(k)), true)
 	if err != nil {
-		return nil, 0, fmt.Errorf("the answer is no key set: %w", err)
+		k.readErr = fmt.Errorf("the answer is no key set: %w", err)
+		return
 	}
 	for _, k := range keys {
 		bindKey(k, nil) // Each middleware has its own algorithms: see parseHeader.
 	}
-	return newKeySet(keys), freshFor(header), nil
+	k.readSet = newKeySet(keys)
 }
 
 // keySetURL reads the answer of a discovery. It has to be from exactly the issuer that is configured, since
@@ -233,7 +297,7 @@ func get(ctx context.Context, client *http.Client, address string) (string, http
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	resp, err := client.Do(req)
 	if err != nil {
-		return "", nil, err
+		return "", nil, reasonOf(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // It was read.
 	if resp.StatusCode != http.StatusOK {
@@ -241,12 +305,37 @@ func get(ctx context.Context, client *http.Client, address string) (string, http
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxSetBytes+1))
 	if err != nil {
-		return "", nil, err
+		return "", nil, reasonOf(err)
 	}
 	if len(data) > maxSetBytes {
 		return "", nil, errors.New("the answer is longer than 1 MiB")
 	}
 	return string(data), resp.Header, nil
+}
+
+// reasonOf is why a fetch failed, without what differs from one attempt to the next (the port of our side) and
+// without the URL, which a redirect may have made up.
+func reasonOf(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("there is no answer in time")
+	}
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err
+	}
+	var inNetwork *net.OpError
+	if errors.As(err, &inNetwork) && inNetwork.Err != nil {
+		return errors.New(inNetwork.Op + ": " + cut(inNetwork.Err.Error()))
+	}
+	return errors.New(cut(err.Error()))
+}
+
+// cut bounds what somebody else's text takes of a log line.
+func cut(text string) string {
+	if len(text) > 200 {
+		return text[:200] + "…"
+	}
+	return text
 }
 
 // freshFor reads for how many seconds an answer is fresh (RFC 9111 5.2.2.1), within bounds.
@@ -257,7 +346,8 @@ func freshFor(header http.Header) float64 {
 		if !strings.EqualFold(name, "max-age") {
 			continue
 		}
-		if given, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil {
+		// A number that is too large for an int counts as the largest.
+		if given, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil || errors.Is(err, strconv.ErrRange) {
 			age = float64(given)
 		}
 	}
@@ -270,15 +360,17 @@ func freshFor(header http.Header) float64 {
 	return age
 }
 
-// httpClient makes a client for one fetch. It keeps no connection, so nothing of it is left behind; its files
-// are read anew, so a renewed certificate counts at once.
-func httpClient(c ClientConfig) (*http.Client, error) {
+// newTransport makes a transport for one fetch. It keeps no connection, so nothing of it is left behind; its
+// files are read anew, so a renewed certificate counts at once.
+func newTransport(c ClientConfig) (*http.Transport, error) {
 	config, err := clientTLS(c.TLS)
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true}
-	return &http.Client{Transport: transport, CheckRedirect: checkRedirect}, nil
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true,
+		MaxResponseHeaderBytes: 64 << 10,
+	}, nil
 }
 
 // checkRedirect follows a redirect only to the same host and port, and never from https to http.

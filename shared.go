@@ -123,6 +123,7 @@ func sweep(now int64) {
 	for address, endpoint := range registry.endpoints {
 		if !used[endpoint] {
 			delete(registry.endpoints, address)
+			drop(endpoint)
 		}
 	}
 }

@@ -251,12 +251,8 @@ func findKey(s *settings, claims map[string]any, h *joseHeader, input string, si
 	if len(s.trusted) > 0 {
 		if issuer, ok := claims["iss"].(string); ok && s.trusted[issuer] != nil {
 			endpoint := s.trusted[issuer]
-			set, wait := keysFor(endpoint, h.kid, now)
-			if set == nil {
-				return nil, nil, refuseUnavailable, wait
-			}
-			k, r, _ := tryKeys(set, h, input, signature, maxSignatures)
-			return k, endpoint, r, 0
+			k, r, wait := tryEndpoint(endpoint, h, input, signature, maxSignatures, now)
+			return k, endpoint, r, wait
 		}
 	}
 	own := currentRing(s.keys)
@@ -265,15 +261,11 @@ func findKey(s *settings, claims map[string]any, h *joseHeader, input string, si
 		return k, nil, nil, 0
 	}
 	if s.others != nil {
-		set, wait := keysFor(s.others, h.kid, now)
-		if set == nil {
-			return nil, nil, refuseUnavailable, wait
+		k, theirs, wait := tryEndpoint(s.others, h, input, signature, left, now)
+		if k != nil || theirs == refuseUnavailable {
+			return k, s.others, theirs, wait
 		}
-		k, theirs, _ := tryKeys(set, h, input, signature, left)
-		if k != nil {
-			return k, s.others, nil, 0
-		}
-		if theirs == refuseSignature || r == refuseAlgorithm {
+		if theirs == refuseSignature || r == refuseUnknownKey {
 			r = theirs
 		}
 	}
