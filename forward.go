@@ -189,17 +189,16 @@ func scalar(claim any) (string, bool) {
 // joined writes a list: with commas if all its elements are scalars, none of which holds a comma, else as JSON.
 func joined(list []any) (string, bool) {
 	texts := make([]string, 0, len(list))
+	fits := true
 	for _, element := range list {
 		text, ok := scalar(element)
 		if !ok && element != nil {
 			return compactJSON(list)
 		}
-		if !ok || strings.Contains(text, ",") {
-			return "", false
-		}
+		fits = fits && ok && !strings.Contains(text, ",")
 		texts = append(texts, text)
 	}
-	return strings.Join(texts, ","), true
+	return strings.Join(texts, ","), fits
 }
 
 func compactJSON(value any) (string, bool) {

@@ -1,0 +1,384 @@
+package slidingjwt_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// withPayload is an HS256 token of a payload as it is written; EXP in it is an hour from now.
+func withPayload(t testing.TB, payload string) string {
+	t.Helper()
+	payload = strings.ReplaceAll(payload, "EXP", fmt.Sprint(time.Now().Unix()+3600))
+	return hs256(segment(t, map[string]string{"alg": "HS256", "typ": "JWT"}) + "." + base64url(payload))
+}
+
+const absent = "(absent)"
+
+// forwardedValue is a header that the service saw, or absent.
+func forwardedValue(t testing.TB, service *spy, name string) string {
+	t.Helper()
+	values, there := service.request.Header[name]
+	if !there {
+		return absent
+	}
+	if len(values) != 1 {
+		t.Fatalf("%s: got %d lines, want one", name, len(values))
+	}
+	return values[0]
+}
+
+func TestForwardedValues(t *testing.T) {
+	kib := strings.Repeat("x", 1024)
+	tests := []struct{ name, claim, want string }{
+		{"string", `"ada"`, "ada"},
+		{"string with spaces and commas", `"Lovelace, Ada"`, "Lovelace, Ada"},
+		{"string with quotes and brackets", `"\"<a>&\\[]{}"`, `"<a>&\[]{}`},
+		{"string with escapes", `"\u0061\/\u00e9"`, "a/é"},
+		{"string beyond the first plane", `"\ud83d\ude00😀"`, "😀😀"},
+		{"string like a number", `"007"`, "007"},
+		{"string like null", `"null"`, "null"},
+		{"empty string", `""`, ""},
+		{"string of 4 KiB", `"` + kib + kib + kib + kib + `"`, kib + kib + kib + kib},
+		{"string of more", `"` + kib + kib + kib + kib + `x"`, absent},
+		{"string of more bytes, not characters", `"` + strings.Repeat("é", 2049) + `"`, absent},
+		{"line feed", `"a\nX-Admin: 1"`, absent},
+		{"carriage return", `"a\rb"`, absent},
+		{"tab", `"a\tb"`, absent},
+		{"NUL", `"a\u0000"`, absent},
+		{"DEL", `"a\u007f"`, absent},
+		{"next line", `"a\u0085"`, absent},
+
+		{"number", `42`, "42"},
+		{"zero", `0`, "0"},
+		{"negative zero", `-0`, "-0"},
+		{"negative number", `-7`, "-7"},
+		{"fraction", `1.50`, "1.50"},
+		{"whole fraction", `1.0`, "1.0"},
+		{"exponent", `1E+3`, "1E+3"},
+		{"beyond a float's integers", `9007199254740993`, "9007199254740993"},
+		{"beyond 64 bits", `18446744073709551616123`, "18446744073709551616123"},
+		{"beyond a float", `1e400`, "1e400"},
+		{"true", `true`, "true"},
+		{"false", `false`, "false"},
+		{"null", `null`, absent},
+
+		{"list", `["admin", "dev"]`, "admin,dev"},
+		{"list of one", `["admin"]`, "admin"},
+		{"list of none", `[]`, ""},
+		{"list of kinds", `["a", 1, 2.50, 9007199254740993, true, false]`, "a,1,2.50,9007199254740993,true,false"},
+		{"list with an empty string", `["a", "", "b"]`, "a,,b"},
+		{"list with a comma in an element", `["a", "b,c"]`, absent},
+		{"list of one with a comma", `["a,b"]`, absent},
+		{"list with a line feed", `["a", "b\n"]`, absent},
+		{"list with null", `["a", null]`, absent},
+		{"list of 4 KiB", `["` + kib + kib + `", "` + kib + kib[1:] + `"]`, kib + kib + "," + kib + kib[1:]},
+		{"list of more", `["` + kib + kib + `", "` + kib + kib + `"]`, absent},
+
+		{"object", `{ "a" : [ 1.0, "x" ], "b" : { } }`, `{"a":[1.0,"x"],"b":{}}`},
+		{"object with large numbers", `{"n": 9007199254740993}`, `{"n":9007199254740993}`},
+		{"object with characters that HTML knows", `{"a": "<b>&'"}`, `{"a":"<b>&'"}`},
+		{"empty object", `{}`, `{}`},
+		{"object with null", `{"a": null}`, `{"a":null}`},
+		{"object of more than 4 KiB", `{"a": "` + kib + kib + kib + kib + `"}`, absent},
+		{"object with DEL", `{"a": "\u007f"}`, absent},
+		{"nested lists", `[ ["a", "b"], [] ]`, `[["a","b"],[]]`},
+		{"list of objects", `[ {"a": 1} ]`, `[{"a":1}]`},
+		{"list of an object and what a comma is in", `[{"a": 1}, "b,c", null]`, `[{"a":1},"b,c",null]`},
+		{"list of what a comma is in and an object", `["b,c", null, {"a": 1}]`, `["b,c",null,{"a":1}]`},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, service := e.middleware(t, options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-Claim": "c"}})
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				text := withPayload(t, `{"exp":EXP,"c":`+test.claim+`}`)
+				// The second time it is remembered. What a client claims itself shows up in neither.
+				for range [2]int{} {
+					rec := send(t, handler, "GET", "/", http.Header{"Authorization": {"Bearer " + text}, "X-Claim": {"spoofed"}}, nil)
+					if rec.Code != 200 {
+						t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
+					}
+					if got := forwardedValue(t, service, "X-Claim"); got != test.want {
+						t.Errorf("got %q, want %q", got, test.want)
+					}
+				}
+			})
+		}
+	})
+}
+
+func TestForwardedPaths(t *testing.T) {
+	const payload = `{"exp":EXP,"sub":"ada","a":{"b":{"c":"deep","":"nameless"},"list":["x","y"]},"a.b":"dotted","text":"t",` +
+		`"https://example.com/roles":["admin"],"https://example.com/org":{"my.name":"lab"},"back\\slash":"bs","x\\":{"y":"z"},"":{"":"empty"},"größe":1,"null":null}`
+	tests := []struct{ path, want string }{
+		{"sub", "ada"},
+		{"Sub", absent},
+		{"SUB", absent},
+		{"sub ", absent},
+		{"missing", absent},
+		{"null", absent},
+		{"null.a", absent},
+		{"a.b.c", "deep"},
+		{"a.b", `{"":"nameless","c":"deep"}`},
+		{"a.b.", "nameless"},
+		{"a.list", "x,y"},
+		{"a.list.0", absent},
+		{"a.b.c.d", absent},
+		{"a.missing.c", absent},
+		{"text.length", absent},
+		{`a\.b`, "dotted"},
+		{`https://example\.com/roles`, "admin"},
+		{"https://example.com/roles", absent},
+		{`https://example\.com/org.my\.name`, "lab"},
+		{`back\slash`, "bs"},
+		{`back\\slash`, "bs"},
+		{`x\\.y`, "z"},
+		{`x\.y`, absent},
+		{".", "empty"},
+		{"größe", "1"},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		headers := map[string]any{}
+		for i, test := range tests {
+			headers[fmt.Sprintf("X-Path-%d", i)] = test.path
+		}
+		handler, service := e.middleware(t, options{"signingSecret": secret, "forwardHeaders": headers})
+		text := withPayload(t, payload)
+		for range [2]int{} {
+			rec := send(t, handler, "GET", "/", bearer(text), nil)
+			if rec.Code != 200 {
+				t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
+			}
+			for i, test := range tests {
+				if got := forwardedValue(t, service, fmt.Sprintf("X-Path-%d", i)); got != test.want {
+					t.Errorf("%s: got %q, want %q", test.path, got, test.want)
+				}
+			}
+		}
+	})
+}
+
+// situations are the ways in which a request reaches the service. In each, no header that the client sent may
+// be taken for a claim.
+var situations = []struct {
+	name    string
+	options options
+	method  string
+	sent    lines // FRESH is another token each time; ONE, NOBODY and WITHOUT are always the same
+	seen    lines // beside what is no claim header
+}{
+	{"no token", options{"optional": true}, "GET", nil, nil},
+	{"an empty cookie", options{"optional": true}, "GET", lines{"Cookie: session="}, nil},
+	{"a preflight", nil, "OPTIONS", lines{"Origin: https://a.example", "Access-Control-Request-Method: PUT"}, lines{"Origin: https://a.example", "Access-Control-Request-Method: PUT"}},
+	{"a fresh token", nil, "GET", lines{"Authorization: Bearer FRESH"}, lines{"X-User-Id: ada", "From: ada@example.com"}},
+	{"a remembered token", nil, "GET", lines{"Authorization: Bearer ONE"}, lines{"X-User-Id: ada", "From: ada@example.com"}},
+	{"a remembered token that is handed on", options{"forwardAuthorization": true}, "GET", lines{"Authorization: Bearer ONE"}, lines{"X-User-Id: ada", "From: ada@example.com", "Authorization: Bearer ONE"}},
+	{"a token without the claims", nil, "GET", lines{"Authorization: Bearer WITHOUT"}, nil},
+	{"a token without memory", options{"cacheSize": 0}, "GET", lines{"Authorization: Bearer ONE"}, lines{"X-User-Id: ada", "From: ada@example.com"}},
+	{"a cookie", nil, "GET", lines{"Cookie: session=ONE"}, lines{"X-User-Id: ada", "From: ada@example.com"}},
+	{"a cookie without the claims", nil, "POST", lines{"Cookie: session=WITHOUT"}, nil},
+	{"a token that is due", options{"renew": map[string]any{"before": "99%"}}, "GET", lines{"Authorization: Bearer DUE"}, lines{"X-User-Id: ada", "From: ada@example.com"}},
+}
+
+// eachSituation calls back in each situation with a way to send more headers, and what the service is to see of them.
+func eachSituation(t *testing.T, e engine, try func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header)) {
+	t.Helper()
+	for _, s := range situations {
+		o := options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-User-Id": "sub", "From": "email", "X-Roles": "roles"}}
+		if !strings.Contains(s.name, "remembered") { // Without a cookie more headers are ordinary.
+			o["cookie"] = map[string]any{"name": "session"}
+		}
+		handler, service := e.middleware(t, o.and(s.options))
+		full := valid().with(claims{"email": "ada@example.com"})
+		placeholders := []string{
+			"ONE", token(t, full), "WITHOUT", token(t, full.with(claims{"sub": nil, "email": nil})),
+			"DUE", token(t, full.with(claims{"iat": time.Now().Unix() - 3000})), "FRESH", "",
+		}
+		n := 0
+		request := func() *http.Request {
+			n++
+			placeholders[len(placeholders)-1] = token(t, full.with(claims{"n": n}))
+			req := httptest.NewRequest(s.method, "/", nil)
+			req.Header = s.sent.header(placeholders...)
+			return req
+		}
+		t.Run(s.name, func(t *testing.T) {
+			handler.ServeHTTP(httptest.NewRecorder(), request())
+			try(t, handler, service, request, s.seen.header(placeholders...))
+		})
+	}
+}
+
+func TestSpoofedHeaders(t *testing.T) {
+	spoofed := []string{
+		"X-User-Id", "x-user-id", "X-USER-ID", "X_User_Id", "x_user_id", "X_USER_ID", "X.User.Id", "x.user.id", "X-User_Id", "X_User.Id",
+		"X!User!Id", "X#User#Id", "X$User$Id", "X%User%Id", "X&User&Id", "X'User'Id", "X*User*Id", "X+User+Id", "X^User^Id", "X`User`Id",
+		"X|User|Id", "X~User~Id", "X_Roles", "X-Roles", "x.roles", "From", "FROM", "from",
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header) {
+			check := func(req *http.Request, name string) {
+				t.Helper()
+				service.request = nil
+				rec := httptest.NewRecorder()
+				handler.ServeHTTP(rec, req)
+				if service.request == nil {
+					t.Fatalf("%s: got %d %s, want 200", name, rec.Code, rec.Body)
+				}
+				if !reflect.DeepEqual(service.request.Header, seen) {
+					t.Errorf("%s: got %v, want %v", name, service.request.Header, seen)
+				}
+			}
+			all := request()
+			for _, name := range spoofed {
+				req := request()
+				req.Header[name] = []string{"eve", "mallory"}
+				all.Header[name] = []string{""}
+				check(req, name)
+			}
+			check(all, "all of them")
+		})
+	})
+}
+
+// What is no spelling of a forwarded header stays as it was sent.
+func TestOtherHeadersStay(t *testing.T) {
+	others := http.Header{
+		"X-User": {"1"}, "X-User-Ids": {"2"}, "Xuserid": {"3"}, "X--User-Id": {"4"}, "User-Id": {"5"}, "X-User-Id-": {"6"}, "X-Role": {"7", "8"},
+		"Accept": {"a", "b"}, "X-Forwarded-For": {"10.0.0.1"}, "Te": {"trailers"}, "Connection": {"keep-alive"}, "X_Other": {""}, "Referer": {"x"},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header) {
+			req := request()
+			for name, values := range others {
+				req.Header[name], seen[name] = values, values
+			}
+			handler.ServeHTTP(httptest.NewRecorder(), req)
+			if !reflect.DeepEqual(service.request.Header, seen) {
+				t.Errorf("got %v, want %v", service.request.Header, seen)
+			}
+		})
+	})
+}
+
+// A header that is named in Connection is dropped on the way to the service, and a claim's must not be (RFC 9110 7.6.1).
+func TestConnectionNamesClaimHeader(t *testing.T) {
+	tests := []struct{ sent, seen lines }{
+		{lines{"Connection: X-User-Id"}, nil},
+		{lines{"Connection: x-user-id"}, nil},
+		{lines{"Connection: X_User_Id,x.roles"}, nil},
+		{lines{"Connection: close, X-User-Id"}, lines{"Connection: close"}},
+		{lines{"Connection: X-User-Id ,Upgrade", "Upgrade: websocket"}, lines{"Connection: Upgrade", "Upgrade: websocket"}},
+		{lines{"Connection: From", "Connection: keep-alive", "Connection: X-USER-ID, X-Other"}, lines{"Connection: keep-alive, X-Other"}},
+		{lines{"Connection: keep-alive"}, lines{"Connection: keep-alive"}},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header) {
+			for _, test := range tests {
+				req, want := request(), seen.Clone()
+				for name, values := range test.sent.header() {
+					req.Header[name] = values
+				}
+				for name, values := range test.seen.header() {
+					want[name] = values
+				}
+				handler.ServeHTTP(httptest.NewRecorder(), req)
+				if !reflect.DeepEqual(service.request.Header, want) {
+					t.Errorf("%v: got %v, want %v", test.sent, service.request.Header, want)
+				}
+			}
+		})
+	})
+}
+
+// An announced trailer is a header to some services.
+func TestSpoofedTrailers(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, _ http.Header) {
+			req := request()
+			req.Trailer = http.Header{"X-User-Id": nil, "X_user_id": nil, "X.roles": nil, "From": nil, "X-Other": nil}
+			handler.ServeHTTP(httptest.NewRecorder(), req)
+			if got, want := service.request.Trailer, (http.Header{"X-Other": nil}); !reflect.DeepEqual(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+		})
+	})
+}
+
+// Behind a reverse proxy, as in Traefik, the service sees nothing that the client wrote: neither announced nor
+// unannounced trailers, nor a claim dropped by Connection.
+func TestSpoofingOverTheNetwork(t *testing.T) {
+	tests := []struct {
+		name    string
+		request string // HOST and TOKEN are replaced
+	}{
+		{"plain", "GET / HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nx_user_id: eve\r\nX-USER-ID: eve\r\n\r\n"},
+		{"Connection", "GET / HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nConnection: X-User-Id, keep-alive\r\nX-User-Id: eve\r\n\r\n"},
+		{"announced trailer", "POST / HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nTrailer: X-User-Id, X_User_Id\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-User-Id: eve\r\nX_User_Id: eve\r\n\r\n"},
+		{"unannounced trailer", "POST / HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-User-Id: eve\r\nX_User_Id: eve\r\n\r\n"},
+		{"folded line", "GET / HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nX-Other: 1\r\n X-User-Id: eve\r\n\r\n"},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		var header, trailer http.Header
+		service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			_, _ = io.Copy(io.Discard, req.Body)
+			header, trailer = req.Header, req.Trailer
+		}))
+		defer service.Close()
+		address, err := url.Parse(service.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		handler, err := e.new(context.Background(), httputil.NewSingleHostReverseProxy(address), options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-User-Id": "sub"}}, "jwt@file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gateway := httptest.NewServer(handler)
+		defer gateway.Close()
+		text := token(t, valid())
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				for range [2]int{} {
+					header, trailer = nil, nil
+					conn, err := net.Dial("tcp", gateway.Listener.Addr().String())
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, _ = io.WriteString(conn, strings.NewReplacer("HOST", gateway.Listener.Addr().String(), "TOKEN", text).Replace(test.request))
+					resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = conn.Close()
+					if resp.StatusCode != 200 {
+						t.Fatalf("got %d, want 200", resp.StatusCode)
+					}
+					if got, want := strings.Join(header["X-User-Id"], "|"), "ada"; got != want {
+						t.Errorf("X-User-Id: got %q, want %q", got, want)
+					}
+					for name := range header {
+						if name != "X-User-Id" && strings.Contains(strings.ToLower(name), "user") && name != "User-Agent" {
+							t.Errorf("got the header %s", name)
+						}
+					}
+					if len(trailer) > 0 {
+						t.Errorf("got the trailers %v, want none", trailer)
+					}
+				}
+			})
+		}
+	})
+}
+
+func base64url(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
