@@ -294,7 +294,7 @@ func parseJWKS(text, from string, remote bool) ([]*key, error) {
 			return nil, fmt.Errorf("its key %d is no JSON object", i)
 		}
 		k, err := parseJWK(jwk)
-		if err == nil && remote && k.private != nil {
+		if err == nil && remote && hasPrivateMember(jwk) {
 			err = errors.New("it is secret, and a key set from a URL is public")
 		}
 		if errors.Is(err, errTooWeak) && !remote {
@@ -310,6 +310,16 @@ func parseJWKS(text, from string, remote bool) ([]*key, error) {
 		return nil, errors.New("it holds no key that can be used")
 	}
 	return keys, nil
+}
+
+// hasPrivateMember says whether a JWK tells what its owner alone may know (RFC 7518 6.2.2, 6.3.2, 6.4.1).
+func hasPrivateMember(jwk map[string]any) bool {
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, there := jwk[name]; there {
+			return true
+		}
+	}
+	return false
 }
 
 var errTooWeak = errors.New("it is too weak")
@@ -350,7 +360,7 @@ func parseJWK(jwk map[string]any) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !signs && k.secret == nil {
+	if !signs {
 		k.private = nil
 	}
 	if alg, there := jwk["alg"].(string); there {
