@@ -91,27 +91,27 @@ func example(t *testing.T, name string) string {
 type configured struct {
 	name string
 	// typo is how the example writes an option, and how it does so wrongly.
-	typo [4]string
+	typo []string
 	// gateway has the options of a gateway with the example, in which texts are replaced.
 	gateway func(t *testing.T, s *scene, replaced ...string) gateway.Options
 }
 
 var providers = []configured{
-	{"YAML", [4]string{"issuer: https://login", "isuer: https://login", "maxSession:", "maxSesion:"}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
+	{"YAML", []string{"issuer: https://login", "isuer: https://login", "maxSession:", "maxSesion:", "jwksUrl:", "jwksUri:"}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
 		text := s.put(example(t, "dynamic.yml"), replaced...)
 		return gateway.Options{Files: map[string]string{"dynamic.yml": text}, Env: s.env(t)}
 	}},
-	{"TOML", [4]string{`issuer = "https://login`, `isuer = "https://login`, "maxSession =", "maxSesion ="}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
+	{"TOML", []string{`issuer = "https://login`, `isuer = "https://login`, "maxSession =", "maxSesion =", "jwksUrl =", "jwksUri ="}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
 		text := s.put(example(t, "dynamic.toml"), replaced...)
 		return gateway.Options{Files: map[string]string{"dynamic.toml": text}, Env: s.env(t)}
 	}},
-	{"Docker labels", [4]string{"issuer=https://login", "isuer=https://login", "maxSession=", "maxSesion="}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
+	{"Docker labels", []string{"issuer=https://login", "isuer=https://login", "maxSession=", "maxSesion=", "jwksUrl=", "jwksUri="}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
 		labels := composeLabels(t, s.put(example(t, "docker-compose.yml"), append(replaced, "server.port=8080", "server.port="+s.port())...), s.secret)
 		return gateway.Options{Env: s.env(t), Static: map[string]any{"providers": map[string]any{
 			"docker": map[string]any{"endpoint": dockerEngine(t, labels), "exposedByDefault": false},
 		}}}
 	}},
-	{"Kubernetes", [4]string{"issuer: https://login", "isuer: https://login", "maxSession:", "maxSesion:"}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
+	{"Kubernetes", []string{"issuer: https://login", "isuer: https://login", "maxSession:", "maxSesion:", "jwksUrl:", "jwksUri:"}, func(t *testing.T, s *scene, replaced ...string) gateway.Options {
 		text := s.put(example(t, "kubernetes.yml"), replaced...)
 		return gateway.Options{Static: map[string]any{"providers": map[string]any{
 			"kubernetesCRD": map[string]any{"endpoint": kubernetesAPI(t, s, text), "token": "a token"},
@@ -197,11 +197,14 @@ func TestUnknownOption(t *testing.T) {
 		t.Run(provider.name, func(t *testing.T) {
 			t.Parallel()
 			s := newScene(t)
-			g := startGateway(t, provider.gateway(t, s, provider.typo[:]...))
+			g := startGateway(t, provider.gateway(t, s, provider.typo...))
 			poll(t, func() bool { return strings.Contains(g.Logs(), "unknown option") })
-			for _, want := range []string{`\"isuer\" (did you mean issuer?)`, `\"renew.maxSesion\" (did you mean renew.maxSession?)`} {
-				// The log is JSON, in which the quotes of an error are escaped.
-				if !strings.Contains(g.Logs(), want) && !strings.Contains(g.Logs(), strings.ReplaceAll(want, `\"`, `\\\"`)) {
+			for _, want := range []string{
+				`\"isuer\" (did you mean issuer?)`,
+				`\"renew.maxSesion\" (did you mean renew.maxSession?)`,
+				`\"trustedIssuers[0].jwksUri\" (did you mean trustedIssuers[0].jwksUrl?)`,
+			} {
+				if !strings.Contains(g.Logs(), want) { // The log is JSON, so the quotes are escaped.
 					t.Errorf("the log does not say %s", want)
 				}
 			}
