@@ -256,7 +256,9 @@ func readKeys(k *keyURL, text string) {
 	if text == k.readText {
 		return
 	}
-	k.readText, k.readSet, k.readErr = text, nil, nil
+	k.readText = text // Yaegi: an assignment of several values cannot have a nil among them.
+	k.readSet = nil
+	k.readErr = nil
 	keys, err := parseJWKS(text, quote(endpointName(k)), true)
 	if err != nil {
 		k.readErr = fmt.Errorf("the answer is no key set: %w", err)
