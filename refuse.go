@@ -40,7 +40,7 @@ var (
 	refuseMalformedHeader = badRequest("malformed_authorization", "the Authorization header is malformed")
 	refuseMalformedForm   = badRequest("malformed_form", "the form could not be read")
 	refuseTwoTokens       = badRequest("multiple_tokens", "more than one token was sent")
-	refuseTooLong         = badRequest("token_too_long", "the token is longer than 8 KiB")
+	refuseTooLong         = &refusal{status: http.StatusBadRequest, code: "token_too_long", phrase: "the token is longer than 8 KiB", err: "invalid_request", final: true}
 
 	refuseMalformed  = neverValid("token_malformed", "the token is malformed")
 	refuseCritical   = neverValid("unsupported_header", "the token demands an extension that is not supported")
@@ -120,7 +120,9 @@ func isGRPC(req *http.Request) bool {
 
 // refuseGRPC answers as the gRPC protocol's "Trailers-Only": the status is in the headers of a 200.
 func refuseGRPC(rw http.ResponseWriter, r *refusal) {
-	status := map[int]string{http.StatusForbidden: "7", http.StatusServiceUnavailable: "14"}[r.status]
+	status := map[int]string{
+		http.StatusForbidden: "7", http.StatusMethodNotAllowed: "12", http.StatusBadGateway: "14", http.StatusServiceUnavailable: "14",
+	}[r.status]
 	if status == "" {
 		status = "16"
 	}
