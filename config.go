@@ -184,6 +184,7 @@ type settings struct {
 	spellings  nameSet            // of the forwarded headers
 	ordinary   map[string]bool    // names of request headers that are no spelling of a forwarded one
 	policy     *predicate         // nil: no claims expression
+	restricts  bool               // there are scopes or an expression
 	renewal    renewalSettings    // before == 0 and share == 0: off
 	issue      issueSettings      // header == "": off
 	trusted    map[string]*keyURL // by issuer
@@ -372,6 +373,7 @@ func validateAccess(p *problems, s *settings, c *Config) {
 		}
 		s.policy = policy
 	}
+	s.restricts = len(c.Scopes) > 0 || s.policy != nil
 }
 
 func validateClient(p *problems, c ClientConfig) {

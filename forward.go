@@ -134,22 +134,8 @@ func lookup(claims map[string]any, path []string) any {
 	return value
 }
 
-// headerValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token,
-// lists of scalars joined by commas, the rest as compact JSON. What could be mistaken for something else is absent.
-//
-// The claim is the one that the path starts with.
-func headerValue(claim any, path []string) (string, bool) {
-	text, ok := claim.(string)
-	if !ok || len(path) > 1 {
-		text, ok = structuredValue(claim, path)
-	}
-	if !ok || len(text) > maxHeaderValueBytes || strings.ContainsAny(text, controls) {
-		return "", false
-	}
-	return text, true
-}
-
-// structuredValue writes what is not simply a string.
+// structuredValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token,
+// lists of scalars joined by commas, the rest as compact JSON. It is given the claim that the path starts with.
 func structuredValue(claim any, path []string) (string, bool) {
 	for _, name := range path[1:] {
 		object, ok := claim.(map[string]any)

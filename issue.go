@@ -148,25 +148,14 @@ func issuedClaims(s *settings, text string, now, lifetime float64) (string, erro
 	claims["auth_time"] = json.Number(strconv.FormatInt(issuedAt, 10))
 	claims["exp"] = json.Number(strconv.FormatInt(int64(now+lifetime), 10))
 	claims["jti"] = jti
+	if r := readRegistered(&entry{}, claims); r != nil {
+		return "", errors.New("the claims header: " + r.phrase)
+	}
 	if _, there := claims["aud"]; !there && len(s.config.Audience) > 0 {
 		claims["aud"] = s.config.Audience
 	}
-	if r := checkRegistered(claimsAsRead(claims)); r != nil {
-		return "", errors.New("the claims header: " + r.phrase)
-	}
 	payload, err := json.Marshal(claims)
 	return string(payload), err
-}
-
-// claimsAsRead has the audience of the configuration as a decoder would give it.
-func claimsAsRead(claims map[string]any) map[string]any {
-	read := map[string]any{}
-	for name, claim := range claims {
-		if _, ours := claim.([]string); !ours {
-			read[name] = claim
-		}
-	}
-	return read
 }
 
 // announceWithout takes the claims header out of the announced trailers.

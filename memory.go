@@ -106,11 +106,20 @@ func rememberedHeader(m *memory, text string) *joseHeader {
 	return h
 }
 
-// rememberHeader stores the header of a token that was verified: nobody else's text gets in.
-func rememberHeader(m *memory, text string, h *joseHeader) {
+// rememberHeader stores the header of a token that was verified: nobody else's text gets in. With it goes the
+// key, where the header alone decides which key a token meets.
+func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
+	known := *h
+	known.only = nil // Yaegi: a nil among several assigned values panics.
+	known.version = version
+	own := currentRing(s.keys)
+	if keys := candidates(own.set, h.alg, h.kid); len(keys) == 1 && len(s.endpoints) == 0 && !own.incomplete {
+		known.only = keys[0]
+	}
+	m := s.memory
 	m.mu.Lock()
-	if len(m.headers) < maxRememberedHeaders {
-		m.headers[text] = h
+	if m.headers[text] != nil || len(m.headers) < maxRememberedHeaders {
+		m.headers[text] = &known
 	}
 	m.mu.Unlock()
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -48,26 +49,38 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 	forwardsToken := s.config.ForwardAuthorization
 	return func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
-		if line := h["Authorization"]; len(line) == 1 && (ignoresQuery || req.URL.RawQuery == "") {
+		if line := h["Authorization"]; len(line) == 1 && req.Trailer == nil && (ignoresQuery || req.URL.RawQuery == "") {
 			now := time.Now().Unix()
 			m.mu.RLock()
-			e := m.entries[line[0]]
-			isCurrent := e != nil && e.version == m.version && now < m.nextLook
+			e, version, isLookDue := m.entries[line[0]], m.version, now >= m.nextLook
 			m.mu.RUnlock()
-			if isCurrent && now < e.freshUntil && now >= e.freshSince && req.Trailer == nil &&
-				(h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h)) {
-				for i, header := range e.names {
-					h[header] = e.values[i]
+			if !isLookDue && (h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h)) {
+				if e != nil && e.version == version && now < e.freshUntil && now >= e.freshSince {
+					for i, header := range e.names {
+						h[header] = e.values[i]
+					}
+					if !forwardsToken {
+						delete(h, "Authorization")
+					}
+					next.ServeHTTP(rw, req)
+					return
 				}
-				if !forwardsToken {
-					delete(h, "Authorization")
-				}
-				next.ServeHTTP(rw, req)
+				serveBearer(s, next, name, rw, req, line[0], e, version)
 				return
 			}
 		}
 		serve(s, next, name, rw, req)
 	}
+}
+
+// serveBearer goes on with a request whose headers are clean and whose token can only be in Authorization.
+func serveBearer(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, version int64) {
+	token, isPlain := strings.CutPrefix(line, "Bearer ")
+	if !isPlain || token == "" || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
+		serve(s, next, name, rw, req)
+		return
+	}
+	decide(s, next, name, rw, req, presented{token: token, header: true}, e, version, seconds(time.Now()))
 }
 
 // serve is what a request meets, in order.
@@ -80,35 +93,34 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		next.ServeHTTP(rw, req)
 		return
 	}
-	p, e, r, retryAfter := admit(s, req, now)
+	p, r := findToken(s, req)
+	switch {
+	case r == nil && p.token == "" && s.config.Optional:
+		removeElsewhere(s, req) // An empty cookie, say.
+		next.ServeHTTP(rw, req)
+		return
+	case r == nil && p.token == "":
+		r = refuseNoToken
+	case r == nil && p.cookie && !p.header && isCrossSiteWrite(req):
+		r = refuseCrossSite
+	}
+	if r != nil {
+		refuse(s, rw, req, name, r, p, 0)
+		return
+	}
+	e, version := recall(s.memory, "Bearer "+p.token)
+	decide(s, next, name, rw, req, p, e, version, now)
+}
+
+// decide verifies the token and serves or refuses the request.
+func decide(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, p presented, e *entry, version int64, now float64) {
+	e, r, retryAfter := verify(s, p.token, e, version, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, p, retryAfter)
 		return
 	}
-	if e != nil {
-		forward(s, rw, req, p, e, now)
-	}
+	forward(s, rw, req, p, e, now)
 	next.ServeHTTP(rw, req)
-}
-
-// admit decides on a request: by the entry of its token, or by nil where it passes without one.
-func admit(s *settings, req *http.Request, now float64) (p presented, e *entry, r *refusal, retryAfter int) {
-	p, r = findToken(s, req)
-	if r != nil {
-		return p, nil, r, 0
-	}
-	if p.token == "" {
-		if s.config.Optional {
-			removeElsewhere(s, req) // An empty cookie, say.
-			return p, nil, nil, 0
-		}
-		return p, nil, refuseNoToken, 0
-	}
-	if p.cookie && !p.header && isCrossSiteWrite(req) {
-		return p, nil, refuseCrossSite, 0
-	}
-	e, r, retryAfter = verify(s, p.token, now)
-	return p, e, r, retryAfter
 }
 
 // forward puts the claims in the token's place, and a renewed token on the response.
@@ -117,7 +129,9 @@ func forward(s *settings, rw http.ResponseWriter, req *http.Request, p presented
 		if p.header {
 			delete(req.Header, "Authorization")
 		}
-		removeElsewhere(s, req)
+		if s.config.Cookie.Name != "" || s.config.TokenKey != "" {
+			removeElsewhere(s, req)
+		}
 	}
 	for i, header := range e.names {
 		req.Header[header] = e.values[i]

@@ -47,15 +47,19 @@ const (
 
 // scheduleRenewal decides when a token is due for renewal. Only a token that our own key verified ever is,
 // since whoever holds the key is who may say that the session goes on.
-func scheduleRenewal(s *settings, e *entry, k *key, claims map[string]any) {
+func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
 	lifetime := e.exp - e.iat
-	if s.config.Renew.Before == "" || !k.own || claims["iat"] == nil || lifetime <= 0 {
+	if claims["iat"] == nil || lifetime <= 0 {
 		return
 	}
 	e.authTime = e.iat
 	if claim, there := claims["auth_time"]; there {
-		authTime, ok := numericDate(claim)
-		if !ok || authTime > e.iat+s.leeway {
+		number, ok := claim.(json.Number)
+		if !ok {
+			return
+		}
+		authTime, err := number.Float64()
+		if err != nil || authTime > e.iat+s.leeway {
 			return
 		}
 		e.authTime = authTime

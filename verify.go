@@ -20,96 +20,122 @@ import (
 // joseHeader is what a token's header says (RFC 7515 4). What it says of keys beside the kid is not read.
 type joseHeader struct {
 	alg, kid, typ string
+
+	// The only key that tokens with this header meet while the keys are of this version; nil if there are more.
+	only    *key
+	version int64
 }
 
 // verify decides on a token (RFC 7519 7.2, RFC 8725): form and times first, which cost little, then the
-// signature, then whether its claims suffice. It asks the memory first and tells it last.
-func verify(s *settings, token string, now float64) (e *entry, r *refusal, retryAfter int) {
-	line := "Bearer " + token
-	e, version := recall(s.memory, line)
+// signature, then whether its claims suffice. It is given what the memory has of it, and tells the memory last.
+func verify(s *settings, token string, e *entry, version int64, now float64) (*entry, *refusal, int) {
 	if e != nil {
-		if r = checkTimes(s, e, now); r != nil {
+		if r := checkTimes(s, e, now); r != nil {
 			return nil, r, 0
 		}
-		if e.version == version {
-			return e, e.refused, 0
+		if e.version != version {
+			e = confirm(s, token, e, version)
 		}
-		if e = confirm(s, line, e, version); e != nil {
+		if e != nil {
 			return e, e.refused, 0
 		}
 	}
-	e, r, retryAfter = verifyAnew(s, token, now)
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, refuseMalformed, 0
+	}
+	e, r, retryAfter := verifyAnew(s, token, parts, version, now)
 	if r != nil {
 		return nil, r, retryAfter
 	}
-	e.version = version
-	remember(s.memory, line, e)
+	remember(s.memory, "Bearer "+token, e)
 	return e, e.refused, 0
 }
 
 // confirm returns an entry of an older version as one of this version if its key is still there, else nil.
-func confirm(s *settings, line string, e *entry, version int64) *entry {
+func confirm(s *settings, token string, e *entry, version int64) *entry {
 	if !keyRemains(s, e) {
 		return nil
 	}
 	confirmed := *e
 	confirmed.version = version
-	remember(s.memory, line, &confirmed)
+	remember(s.memory, "Bearer "+token, &confirmed)
 	return &confirmed
 }
 
-func verifyAnew(s *settings, token string, now float64) (*entry, *refusal, int) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 || strings.ContainsAny(token, "\r\n") {
+// verifyAnew verifies a token that is not remembered.
+//
+// Yaegi: what is rare is in functions of its own, and what is usual is a loop where it can be: a variable of a
+// function costs as much as a call of the standard library, used or not.
+func verifyAnew(s *settings, token string, parts []string, version int64, now float64) (*entry, *refusal, int) {
+	header, r := headerOf(s, parts[0])
+	if r != nil {
+		return nil, r, 0
+	}
+	claims, signature := decodeParts(token, parts)
+	if claims == nil {
 		return nil, refuseMalformed, 0
 	}
-	header := rememberedHeader(s.memory, parts[0])
-	isNew := header == nil
-	if isNew {
-		var r *refusal
-		if header, r = parseHeader(s, parts[0]); r != nil {
-			return nil, r, 0
+	e := &entry{typ: header.typ, version: version}
+	if r = readRegistered(e, claims); r != nil {
+		return nil, r, 0
+	}
+	if r = checkTimes(s, e, now); r != nil {
+		return nil, r, 0
+	}
+	k := header.only
+	if k == nil || header.version != version {
+		found, from, r, wait := findKey(s, claims, header, token[:len(token)-len(parts[2])-1], signature, now)
+		if r != nil {
+			return nil, r, wait
 		}
+		k, e.from = found, from
+		rememberHeader(s, parts[0], header, version)
+	} else if !verifySignature(k, header.alg, token[:len(token)-len(parts[2])-1], signature) {
+		return nil, refuseSignature, 0
+	}
+	if r = checkParties(s, claims); r != nil {
+		return nil, r, 0
+	}
+	e.keyID = k.id
+	if s.restricts {
+		e.refused = checkAccess(s, claims)
+	}
+	e.names, e.values = forwarded(s, claims)
+	if k.own && s.config.Renew.Before != "" {
+		scheduleRenewal(s, e, claims)
+	}
+	setFresh(s, e)
+	return e, nil, 0
+}
+
+// decodeParts decodes a token's payload and signature; nil claims are malformed.
+func decodeParts(token string, parts []string) (map[string]any, []byte) {
+	if strings.ContainsAny(token, "\r\n") { // A decoder of base64 passes over them.
+		return nil, nil
 	}
 	payload, err := b64.DecodeString(parts[1])
 	if err != nil {
-		return nil, refuseMalformed, 0
+		return nil, nil
 	}
 	signature, err := b64.DecodeString(parts[2])
 	if err != nil {
-		return nil, refuseMalformed, 0
+		return nil, nil
 	}
 	claims, err := strictObject(string(payload))
 	if err != nil {
-		return nil, refuseMalformed, 0
+		return nil, nil
 	}
-	e := &entry{typ: header.typ}
-	if r := readTimes(e, claims); r != nil {
-		return nil, r, 0
-	}
-	if r := checkTimes(s, e, now); r != nil {
-		return nil, r, 0
-	}
-	if r := checkRegistered(claims); r != nil {
-		return nil, r, 0
-	}
+	return claims, signature
+}
 
-	k, from, r, retryAfter := findKey(s, claims, header, token[:len(token)-len(parts[2])-1], signature, now)
-	if r != nil {
-		return nil, r, retryAfter
+// headerOf returns a token's header, from the memory if a token with the same one was verified before.
+func headerOf(s *settings, text string) (*joseHeader, *refusal) {
+	if h := rememberedHeader(s.memory, text); h != nil {
+		return h, nil
 	}
-	if isNew {
-		rememberHeader(s.memory, parts[0], header)
-	}
-	if r := checkParties(s, claims); r != nil {
-		return nil, r, 0
-	}
-	e.keyID, e.from = k.id, from
-	e.refused = checkAccess(s, claims)
-	e.names, e.values = forwarded(s, claims)
-	scheduleRenewal(s, e, k, claims)
-	setFresh(s, e)
-	return e, nil, 0
+	h, r := parseHeader(s, text)
+	return h, r
 }
 
 // parseHeader reads a header that demands nothing that is not done here: no crit (RFC 7515 4.1.11), no zip, no b64.
@@ -156,37 +182,55 @@ func mediaType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
-// readTimes reads exp, nbf and iat: finite numbers (RFC 7519 4.1.4 to 4.1.6).
-func readTimes(e *entry, claims map[string]any) *refusal {
-	claim, there := claims["exp"]
-	if !there {
+// readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types
+// of the claims that decide who a token is from and for.
+func readRegistered(e *entry, claims map[string]any) *refusal {
+	dates := make([]float64, len(dateClaims))
+	for i, name := range dateClaims {
+		claim, there := claims[name]
+		if !there {
+			continue
+		}
+		number, ok := claim.(json.Number)
+		if !ok {
+			return refuseClaims
+		}
+		date, err := number.Float64() // Out of range, and so not finite, is an error.
+		if err != nil {
+			return refuseClaims
+		}
+		dates[i] = date
+	}
+	e.exp, e.nbf, e.iat = dates[0], dates[1], dates[2]
+	for _, name := range textClaims {
+		claim, there := claims[name]
+		if !there {
+			continue
+		}
+		if _, ok := claim.(string); !ok {
+			return wrongType(name, claim)
+		}
+	}
+	if claims["exp"] == nil {
 		return refuseNoExpiry
 	}
-	var ok bool
-	if e.exp, ok = numericDate(claim); !ok {
-		return refuseClaims
-	}
-	if nbf, there := claims["nbf"]; there {
-		if e.nbf, ok = numericDate(nbf); !ok {
-			return refuseClaims
-		}
-	}
-	if iat, there := claims["iat"]; there {
-		if e.iat, ok = numericDate(iat); !ok {
-			return refuseClaims
-		}
+	if _, isBound := claims["cnf"]; isBound {
+		return refuseBound
 	}
 	return nil
 }
 
-// numericDate reads a finite number.
-func numericDate(claim any) (float64, bool) {
-	number, ok := claim.(json.Number)
-	if !ok {
-		return 0, false
+var (
+	dateClaims = []string{"exp", "nbf", "iat"}
+	textClaims = []string{"iss", "sub", "aud"}
+)
+
+// wrongType refuses a claim that is no string, but for an aud that is a list of strings.
+func wrongType(name string, claim any) *refusal {
+	if _, ok := audiences(claim); ok && name == "aud" {
+		return nil
 	}
-	value, err := number.Float64() // Out of range, and so not finite, is an error.
-	return value, err == nil
+	return refuseClaims
 }
 
 // checkTimes compares a token's times with this request's clock.
@@ -199,29 +243,6 @@ func checkTimes(s *settings, e *entry, now float64) *refusal {
 	}
 	if now < e.iat-s.leeway {
 		return refuseIssuedLate
-	}
-	return nil
-}
-
-// checkRegistered checks the types of the claims that decide who a token is from and for.
-func checkRegistered(claims map[string]any) *refusal {
-	for _, name := range []string{"iss", "sub"} {
-		if claim, there := claims[name]; there {
-			if _, isNumber := claim.(json.Number); isNumber {
-				return refuseClaims
-			}
-			if _, ok := claim.(string); !ok {
-				return refuseClaims
-			}
-		}
-	}
-	if aud, there := claims["aud"]; there {
-		if _, ok := audiences(aud); !ok {
-			return refuseClaims
-		}
-	}
-	if _, there := claims["cnf"]; there {
-		return refuseBound
 	}
 	return nil
 }
@@ -399,8 +420,11 @@ func scopesOf(claims map[string]any) []string {
 // forwarded derives the headers that a token sets.
 func forwarded(s *settings, claims map[string]any) (names []string, values [][]string) {
 	for _, header := range s.forward {
-		text, ok := headerValue(claims[header.path[0]], header.path)
-		if ok {
+		text, ok := claims[header.path[0]].(string)
+		if !ok || len(header.path) > 1 {
+			text, ok = structuredValue(claims[header.path[0]], header.path)
+		}
+		if ok && len(text) <= maxHeaderValueBytes && !strings.ContainsAny(text, controls) {
 			names = append(names, header.name)
 			values = append(values, []string{text})
 		}
