@@ -19,7 +19,8 @@ type refusal struct {
 	final  bool   // the token can never be accepted again, so its cookie is cleared
 }
 
-const problemType = "https://github.com/slidingjwt/slidingjwt#"
+// problemType is where a person reads what a reason means.
+const problemType = "https://github.com/slidingjwt/slidingjwt/blob/main/docs/reasons.md#"
 
 func badRequest(code, phrase string) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: code, phrase: phrase, err: "invalid_request"}

@@ -81,7 +81,7 @@ func checkProblem(t testing.TB, body string, status int, code, detail string) {
 		t.Fatalf("got %q, want a problem: %v", body, err)
 	}
 	want := map[string]any{
-		"type": "https://github.com/slidingjwt/slidingjwt#" + code, "title": http.StatusText(status), "status": float64(status), "detail": detail,
+		"type": "https://github.com/slidingjwt/slidingjwt/blob/main/docs/reasons.md#" + code, "title": http.StatusText(status), "status": float64(status), "detail": detail,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
