@@ -208,6 +208,7 @@ func compile(c *Config) (*settings, error) {
 	s := &settings{config: c}
 
 	refuseUnknown(p, c)
+	trimSpace(c.Audience, c.Algorithms, c.Scopes)
 	s.leeway = duration(p, "leeway", c.Leeway, 30*time.Second, 0).Seconds()
 	validateTokenTypes(p, s, c.TokenType)
 	validateCookie(p, c.Cookie)
@@ -233,6 +234,16 @@ func compile(c *Config) (*settings, error) {
 	s.challenge = `Bearer realm="` + c.Realm + `"`
 	s.memory = newMemory(c.CacheSize)
 	return s, nil
+}
+
+// trimSpace removes the spaces around the elements of lists: Traefik splits a label at its commas, and "a, b" means
+// a and b in the lists of its own middlewares.
+func trimSpace(lists ...[]string) {
+	for _, list := range lists {
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+	}
 }
 
 // duration parses an option's duration; empty is the fallback, and less than the least is a problem.

@@ -216,6 +216,76 @@ func TestUnknownOption(t *testing.T) {
 	}
 }
 
+// TestLabelForms shows the forms that a label can write an option in: numbers, booleans, a list by its
+// indices, several blocks in a list, and names in another case.
+func TestLabelForms(t *testing.T) {
+	s := newScene(t)
+	labels := map[string]string{"traefik.enable": "true", "traefik.http.services.api.loadbalancer.server.port": s.port()}
+	routes := map[string]map[string]string{
+		"optional":  {"optional": "true"},
+		"indices":   {"audience[0]": "first", "audience[1]": "second"},
+		"scopes":    {"scopes": "read, write", "leeway": "5", "cacheSize": "0"},
+		"cookie":    {"cookie.name": "session", "cookie.secure": "false", "cookie.sessionOnly": "true", "renew.before": "50%"},
+		"lowercase": {"forwardheaders.x-user-id": "sub", "tokentype": "session+jwt"},
+		"issuers": {
+			"trustedIssuers[0].issuer": "https://one.example.org", "trustedIssuers[0].jwksUrl": "http://127.0.0.1:1/keys",
+			"trustedIssuers[1].issuer": "https://two.example.org", "trustedIssuers[1].jwksUrl": s.partner.URL,
+			"clientConfig.tls.insecureSkipVerify": "true", "clientConfig.timeoutSeconds": "30", "clientConfig.maxRetries": "0",
+		},
+	}
+	for name, options := range routes {
+		labels["traefik.http.routers."+name+".rule"] = "Host(`" + name + "`)"
+		labels["traefik.http.routers."+name+".middlewares"] = name
+		for option, value := range options {
+			labels["traefik.http.middlewares."+name+".plugin.slidingjwt."+option] = value
+		}
+		labels["traefik.http.middlewares."+name+".plugin.slidingjwt.signingSecret"] = s.secret
+	}
+	g := startGateway(t, gateway.Options{Static: map[string]any{"providers": map[string]any{
+		"docker": map[string]any{"endpoint": dockerEngine(t, labels), "exposedByDefault": false},
+	}}})
+	poll(t, func() bool { return askHost(t, g.URL(), "optional", nil).status != http.StatusNotFound })
+
+	now := time.Now().Unix()
+	token := func(claims jwt.MapClaims, typ string) http.Header {
+		all := jwt.MapClaims{"sub": "ada", "iat": now - 3000, "exp": now + 600}
+		maps.Copy(all, claims)
+		token := jwt.NewWithClaims(jwt.SigningMethodHS256, all)
+		token.Header["typ"] = typ
+		return http.Header{"Authorization": {"Bearer " + signed(t, token, []byte(s.secret))}}
+	}
+	theirs := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{"iss": "https://two.example.org", "exp": now + 600})
+	for _, test := range []struct {
+		host   string
+		header http.Header
+		status int
+	}{
+		{"optional", nil, 200},
+		{"optional", http.Header{"Authorization": {"Bearer x"}}, 401},
+		{"indices", token(jwt.MapClaims{"aud": "second"}, "JWT"), 200},
+		{"indices", token(jwt.MapClaims{"aud": "third"}, "JWT"), 401},
+		{"scopes", token(jwt.MapClaims{"scope": "read write"}, "JWT"), 200},
+		{"scopes", token(jwt.MapClaims{"scope": "read"}, "JWT"), 403},
+		{"scopes", token(jwt.MapClaims{"scope": "read write", "exp": now - 10}, "JWT"), 401},
+		{"lowercase", token(nil, "session+jwt"), 200},
+		{"lowercase", token(nil, "JWT"), 401},
+		{"issuers", http.Header{"Authorization": {"Bearer " + signed(t, theirs, s.key.private)}}, 200},
+	} {
+		resp := askHost(t, g.URL(), test.host, test.header)
+		if resp.status != test.status {
+			t.Errorf("%s: got %d %q, want %d", test.host, resp.status, resp.body, test.status)
+		}
+		if want := test.host == "lowercase" && test.status == 200; (resp.answer.Headers.Get("X-User-Id") == "ada") != want {
+			t.Errorf("%s: got %v, want the user: %t", test.host, resp.answer.Headers, want)
+		}
+	}
+	cookie := strings.Replace(token(nil, "JWT").Get("Authorization"), "Bearer ", "session=", 1)
+	resp := askHost(t, g.URL(), "cookie", http.Header{"Cookie": {cookie}})
+	if got := resp.header.Get("Set-Cookie"); !strings.HasPrefix(got, "session=ey") || !strings.HasSuffix(got, "; Path=/; HttpOnly; SameSite=Lax") {
+		t.Errorf("got Set-Cookie %q, want it for the browser's session and not secure", got)
+	}
+}
+
 // composeLabels are the labels of the compose file's service, as `docker compose` gives them to the engine.
 func composeLabels(t *testing.T, text, secret string) map[string]string {
 	t.Helper()
