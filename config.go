@@ -414,8 +414,8 @@ func validateRenew(p *problems, s *settings, c *Config) {
 			p.add("renew.header: the header %q says something else", r.Header)
 		}
 	}
-	if s.spellings.names[normalize(s.renewal.header)] {
-		p.add("renew.header: %q is also in forwardHeaders", s.renewal.header)
+	if r.Header != "" && s.spellings.names[normalize(r.Header)] {
+		p.add("renew.header: %q is also in forwardHeaders", r.Header)
 	}
 	s.renewal.lifetime = duration(p, "renew.lifetime", r.Lifetime, 0, time.Second).Seconds()
 	s.renewal.maxSession = duration(p, "renew.maxSession", r.MaxSession, defaultMaxSession, time.Second).Seconds()
@@ -466,6 +466,8 @@ func validateIssue(p *problems, s *settings, c *Config) {
 }
 
 func validateKeys(p *problems, s *settings, c *Config) {
+	validateEndpoints(p, c)
+	before := len(p.list)
 	for _, alg := range c.Algorithms {
 		if !knownAlgorithms[alg] {
 			p.add("algorithms: %q is not one of %s", alg, strings.Join(sortedKeys(knownAlgorithms), ", "))
@@ -475,28 +477,24 @@ func validateKeys(p *problems, s *settings, c *Config) {
 		p.add("no key source: one of signingSecret, privateKey, publicKey, jwksFile, jwksUrl and trustedIssuers is needed")
 	}
 	s.keys = newKeyring(p, c)
-	validateEndpoints(p, c)
+	if len(p.list) > before || s.keys.incomplete {
+		return // What keys there are is not known, so neither is what they cannot do.
+	}
 
 	ring := s.keys.current
-	local := !s.keys.incomplete && c.JWKSURL == "" && len(c.TrustedIssuers) == 0
-	if local && len(p.list) == 0 {
-		for _, alg := range c.Algorithms {
-			if len(ring.set.byAlg[alg]) == 0 {
-				p.add("algorithms: no key can serve %q", alg)
-			}
-		}
-		if len(ring.set.byAlg) == 0 {
-			p.add("algorithms: none of the keys can serve any of %q", c.Algorithms)
+	for _, alg := range c.Algorithms {
+		if len(ring.set.byAlg[alg]) == 0 && c.JWKSURL == "" && len(c.TrustedIssuers) == 0 {
+			p.add("algorithms: no key can serve %q", alg)
 		}
 	}
-	if !s.keys.incomplete && ring.signer == nil {
-		for option, set := range map[string]bool{"renew.before": c.Renew.Before != "", "issue": c.Issue.Header != ""} {
-			if set {
-				p.add("%s: needs a key that can sign: privateKey, signingSecret, or a private key in jwksFile", option)
-			}
-		}
+	const noSigner = "%s: needs a key that can sign: privateKey, signingSecret, or a private key in jwksFile"
+	if c.Renew.Before != "" && ring.signer == nil {
+		p.add(noSigner, "renew.before")
 	}
-	if c.PublishJWKS && !s.keys.incomplete && len(ring.published) == 0 {
+	if c.Issue.Header != "" && ring.signer == nil {
+		p.add(noSigner, "issue")
+	}
+	if c.PublishJWKS && len(ring.published) == 0 {
 		p.add("publishJwks: needs an asymmetric key of ours: privateKey or jwksFile")
 	}
 }

@@ -490,7 +490,7 @@ func strictObject(text string) (map[string]any, error) {
 // checkMembers walks over a JSON text and refuses a member that is there twice, and anything behind the text.
 func checkMembers(text string) error {
 	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber() // Else a number beyond float64 is an error.
+	decoder.UseNumber()        // Else a number beyond float64 is an error.
 	var open []map[string]bool // the members of each open object; nil for a list
 	isName := false
 	for {
