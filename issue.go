@@ -117,9 +117,6 @@ func (w *issuingWriter) issue(h http.Header, claims []string) error {
 	if err != nil {
 		return err
 	}
-	if len(token) > maxTokenBytes {
-		return errors.New("the token is longer than 8 KiB")
-	}
 	byCookie := w.s.config.Cookie.Name != ""
 	deliver(w.s, h, w.req, presented{token: token, cookie: byCookie, header: !byCookie}, token, lifetime, w.s.renewal.maxSession)
 	return nil

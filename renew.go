@@ -230,7 +230,11 @@ func sign(signer *key, typ, payload string) (string, error) {
 	if err != nil {
 		return "", errors.New("signing failed")
 	}
-	return input + "." + b64.EncodeToString(signature), nil
+	token := input + "." + b64.EncodeToString(signature)
+	if len(token) > maxTokenBytes {
+		return "", errors.New("it would be longer than 8 KiB, and refused")
+	}
+	return token, nil
 }
 
 // deliver adds a token to the response's headers, by every way that it came: never a cookie's in a header that

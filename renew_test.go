@@ -1,0 +1,789 @@
+package slidingjwt_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"reflect"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// renewedToken is the bearer token that a response brings; empty: none.
+func renewedToken(rec *httptest.ResponseRecorder) string {
+	return strings.TrimPrefix(rec.Header().Get("Authorization"), "Bearer ")
+}
+
+// near says whether a number is what is wanted, but for the seconds that a slow machine may take.
+func near(got, want float64) bool { return got >= want-1 && got <= want+20 }
+
+func TestRenewalIsDue(t *testing.T) {
+	const never = 0
+	type renew = map[string]any
+	// Times are seconds from now.
+	tests := []struct {
+		name   string
+		renew  renew
+		iat    int64
+		exp    int64
+		claims claims
+		want   float64 // the renewed token's exp
+	}{
+		{"before 10m, at 9m", renew{"before": "10m"}, -3060, 540, nil, 3600},
+		{"before 10m, at 11m", renew{"before": "10m"}, -2940, 660, nil, never},
+		{"before 600, at 9m", renew{"before": "600"}, -3060, 540, nil, 3600},
+		{"before 600, at 11m", renew{"before": "600"}, -2940, 660, nil, never},
+		{"before 50%, at 48%", renew{"before": "50%"}, -1880, 1720, nil, 3600},
+		{"before 50%, at 52%", renew{"before": "50%"}, -1720, 1880, nil, never},
+		{"before 1%, at 0.9%", renew{"before": "1%"}, -35680, 320, nil, 36000},
+		{"before 1%, at 1.1%", renew{"before": "1%"}, -35600, 400, nil, never},
+		{"before 99%, at 85%", renew{"before": "99%"}, -5400, 30600, nil, 36000},
+		{"before the whole lifetime, at 48%", renew{"before": "1h"}, -1880, 1720, nil, 3600},
+		{"before the whole lifetime, at 52%", renew{"before": "1h"}, -1720, 1880, nil, never},
+		{"before more than the lifetime, at 48%", renew{"before": "24h"}, -1880, 1720, nil, 3600},
+		{"before more than the lifetime, at 52%", renew{"before": "24h"}, -1720, 1880, nil, never},
+		{"before almost the lifetime", renew{"before": "59m"}, -500, 3100, nil, 3600},
+
+		{"accepted by leeway alone", renew{"before": "10m"}, -3610, -5, nil, never},
+		{"issued later than now, by leeway", renew{"before": "99%"}, 25, 600, nil, never},
+		{"not valid yet, by leeway", renew{"before": "10m"}, -3060, 540, claims{"nbf": 25}, never},
+		{"valid since just now", renew{"before": "10m"}, -3060, 540, claims{"nbf": -10}, 3600},
+		{"without iat", renew{"before": "10m"}, 0, 540, claims{"iat": nil}, never},
+		{"iat after exp", renew{"before": "10m"}, 20, 10, nil, never},
+
+		{"auth_time long ago", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -50000}, 3600},
+		{"auth_time as iat", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -3060}, 3600},
+		{"auth_time after iat, by leeway", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -3035}, 3600},
+		{"auth_time after iat", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -3000}, never},
+		{"auth_time later than now", renew{"before": "10m"}, -3060, 540, claims{"auth_time": 5000}, never},
+		{"auth_time a string", renew{"before": "10m"}, -3060, 540, claims{"auth_time": "1700000000"}, never},
+		{"auth_time null", renew{"before": "10m"}, -3060, 540, claims{"auth_time": rawJSON("null")}, never},
+		{"auth_time true", renew{"before": "10m"}, -3060, 540, claims{"auth_time": true}, never},
+		{"auth_time a list", renew{"before": "10m"}, -3060, 540, claims{"auth_time": []int{1}}, never},
+		{"auth_time beyond a float", renew{"before": "10m"}, -3060, 540, claims{"auth_time": rawJSON("1e400")}, never},
+		{"auth_time minus beyond a float", renew{"before": "10m"}, -3060, 540, claims{"auth_time": rawJSON("-1e400")}, never},
+		{"auth_time zero", renew{"before": "10m"}, -3060, 540, claims{"auth_time": rawJSON("0")}, never},
+		{"auth_time before 1970", renew{"before": "10m"}, -3060, 540, claims{"auth_time": rawJSON("-1e300")}, never},
+
+		{"the session ends before the token's next end", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -86400 + 2000}, 2000},
+		{"the session ends soon after the token", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -86400 + 880}, never},
+		{"the session ends a little later", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -86400 + 920}, 920},
+		{"the session ends with the token", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -86400 + 540}, never},
+		{"the session has ended", renew{"before": "10m"}, -3060, 540, claims{"auth_time": -86400 - 1}, never},
+		{"maxSession 2h from iat", renew{"before": "10m", "maxSession": "2h"}, -3060, 540, nil, 3600},
+		{"maxSession 70m from iat", renew{"before": "10m", "maxSession": "70m"}, -3060, 540, nil, 1140},
+		{"maxSession 64m from iat", renew{"before": "10m", "maxSession": "64m"}, -3060, 540, nil, never},
+		{"maxSession 70m from auth_time", renew{"before": "10m", "maxSession": "70m"}, -3060, 540, claims{"auth_time": -3200}, 1000},
+		{"maxSession 30d", renew{"before": "10m", "maxSession": "720h"}, -3060, 540, claims{"auth_time": -86400 * 20}, 3600},
+
+		{"a tenth is gained", renew{"before": "99%"}, -390, 3210, nil, 3600},
+		{"less than a tenth would be gained", renew{"before": "99%"}, -330, 3270, nil, never},
+		{"another lifetime", renew{"before": "10m", "lifetime": "2h"}, -3060, 540, nil, 7200},
+		{"a lifetime in seconds", renew{"before": "10m", "lifetime": "1000"}, -3060, 540, nil, 1000},
+		{"a shorter lifetime than what remains", renew{"before": "10m", "lifetime": "5m"}, -3060, 540, nil, never},
+		{"a tenth of another lifetime", renew{"before": "10m", "lifetime": "630s"}, -3060, 540, nil, 630},
+		{"less than a tenth of another lifetime", renew{"before": "10m", "lifetime": "570s"}, -3060, 540, nil, never},
+		{"fractions", renew{"before": "10m"}, 0, 0, claims{"iat": rawJSON("NOW-3060.25"), "exp": rawJSON("NOW+539.75")}, 3600},
+
+		{"off", nil, -3060, 540, nil, never},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				handler, _ := e.middleware(t, options{"signingSecret": secret, "renew": test.renew})
+				now := time.Now().Unix()
+				all := claims{"sub": "ada", "iat": now + test.iat, "exp": now + test.exp}.with(test.claims)
+				for name, claim := range test.claims {
+					switch value := claim.(type) {
+					case int:
+						all[name] = now + int64(value)
+					case rawJSON:
+						all[name] = value.at(now)
+					}
+				}
+				text := token(t, all)
+				for range [2]int{} {
+					rec := send(t, handler, "GET", "/", bearer(text), nil)
+					if rec.Code != 200 {
+						t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
+					}
+					renewed := renewedToken(rec)
+					if renewed == "" || test.want == never {
+						if renewed != "" || test.want != never {
+							t.Errorf("got %q, want a renewed token: %t", renewed, test.want != never)
+						}
+						if got := rec.Result().Header; renewed == "" && len(got) != 1 {
+							t.Errorf("got the headers %v, want the service's Content-Type only", got)
+						}
+						continue
+					}
+					got := payload(t, renewed)
+					if exp := got["exp"].(float64) - float64(now); !near(exp, test.want) {
+						t.Errorf("exp: got now%+g, want now%+g", exp, test.want)
+					}
+					if iat := got["iat"].(float64) - float64(now); !near(iat, 0) {
+						t.Errorf("iat: got now%+g, want now", iat)
+					}
+					if again := send(t, handler, "GET", "/", bearer(renewed), nil); again.Code != 200 || renewedToken(again) != "" {
+						t.Errorf("the renewed token: got %d and %q, want 200 and no renewal", again.Code, renewedToken(again))
+					}
+				}
+			})
+		}
+	})
+}
+
+// rawJSON is a number as it is written; NOW-x and NOW+x are relative.
+type rawJSON string
+
+func (r rawJSON) MarshalJSON() ([]byte, error) { return []byte(r), nil }
+
+func (r rawJSON) at(now int64) rawJSON {
+	offset, isRelative := strings.CutPrefix(string(r), "NOW")
+	if !isRelative {
+		return r
+	}
+	seconds, err := strconv.ParseFloat(offset, 64)
+	if err != nil {
+		return r
+	}
+	return rawJSON(strconv.FormatFloat(float64(now)+seconds, 'f', -1, 64))
+}
+
+// A renewed token has the same claims, byte for byte, but for those that renewal changes.
+func TestRenewedClaims(t *testing.T) {
+	// OLD and SOON are the presented token's iat and exp; NOW, NEW and ID are what the renewed one has.
+	tests := []struct{ name, payload, want string }{
+		{"the least", `{"iat":OLD,"exp":SOON}`, `{"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"another order", `{"exp":SOON,"sub":"ada","iat":OLD}`, `{"exp":NEW,"sub":"ada","iat":NOW,"auth_time":OLD}`},
+		{"auth_time stays", `{"auth_time":OLD,"exp":SOON,"iat":OLD}`, `{"auth_time":OLD,"exp":NEW,"iat":NOW}`},
+		{"auth_time as it is written", `{"exp":SOON,"auth_time":OLD.0,"iat":OLD}`, `{"exp":NEW,"auth_time":OLD.0,"iat":NOW}`},
+		{"jti is new", `{"jti":"a","exp":SOON,"iat":OLD}`, `{"jti":"ID","exp":NEW,"iat":NOW,"auth_time":OLD}`},
+		{"empty jti", `{"exp":SOON,"jti":"","iat":OLD}`, `{"exp":NEW,"jti":"ID","iat":NOW,"auth_time":OLD}`},
+		{"nbf stays", `{"nbf":OLD,"iat":OLD,"exp":SOON}`, `{"nbf":OLD,"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"iss, sub and aud", `{"iss":"https://a.example/","sub":"ada","aud":["x","y"],"iat":OLD,"exp":SOON}`, `{"iss":"https://a.example/","sub":"ada","aud":["x","y"],"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"escapes", `{"a":"\u0041\/\"\\\b\f\n\r\t","b":"\ud83d\ude00","iat":OLD,"exp":SOON}`, `{"a":"\u0041\/\"\\\b\f\n\r\t","b":"\ud83d\ude00","iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"an escaped name", `{"s\u0075b":"ada","iat":OLD,"exp":SOON}`, `{"s\u0075b":"ada","iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"escaped names of what is replaced", `{"i\u0061t":OLD,"\u0065xp":SOON,"jt\u0069":"x"}`, `{"iat":NOW,"exp":NEW,"jti":"ID","auth_time":OLD}`},
+		{"an escaped name of auth_time", `{"auth\u005ftime":OLD,"iat":OLD,"exp":SOON}`, `{"auth\u005ftime":OLD,"iat":NOW,"exp":NEW}`},
+		{"names that differ in case", `{"IAT":1,"Exp":2,"JTI":"x","Auth_Time":3,"iat":OLD,"exp":SOON}`, `{"IAT":1,"Exp":2,"JTI":"x","Auth_Time":3,"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"the same names deeper", `{"a":{"iat":1,"exp":2,"jti":"x","auth_time":3},"iat":OLD,"exp":SOON}`, `{"a":{"iat":1,"exp":2,"jti":"x","auth_time":3},"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"the same names as values", `{"a":"iat","b":["exp","jti"],"iat":OLD,"exp":SOON}`, `{"a":"iat","b":["exp","jti"],"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"numbers", `{"a":1.0,"b":1E+2,"c":-0,"d":9007199254740993,"e":1e400,"f":0.10,"iat":OLD,"exp":SOON}`, `{"a":1.0,"b":1E+2,"c":-0,"d":9007199254740993,"e":1e400,"f":0.10,"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"white space in values", `{"a":{ "x" : [ 1 ,	2 ] },"b":[ ],"iat":OLD,"exp":SOON}`, `{"a":{ "x" : [ 1 ,	2 ] },"b":[ ],"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"white space between members", "{ \"a\" : \"x , y\" ,\r\n\t\"iat\" : OLD , \"exp\" : SOON\n}", `{"a":"x , y","iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"what HTML knows", `{"a":"<>&'","b<>&":"` + "\u2028\u2029" + `","iat":OLD,"exp":SOON}`, `{"a":"<>&'","b<>&":"` + "\u2028\u2029" + `","iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"beyond ASCII", `{"größe":"é😀` + "\ufffd\u0085" + `","iat":OLD,"exp":SOON}`, `{"größe":"é😀` + "\ufffd\u0085" + `","iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"an empty name", `{"":"x"," ":"y",",":"z","iat":OLD,"exp":SOON}`, `{"":"x"," ":"y",",":"z","iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"literals", `{"a":null,"b":true,"c":false,"d":{},"iat":OLD,"exp":SOON}`, `{"a":null,"b":true,"c":false,"d":{},"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"times as they are written", `{"iat":OLD.000,"exp":SOON.0}`, `{"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+	}
+	numbers := regexp.MustCompile(`"(iat|exp)":([0-9]+)`)
+	id := regexp.MustCompile(`"jti":"([A-Za-z0-9_-]{22})"`)
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, _ := e.middleware(t, options{"signingSecret": secret, "renew": map[string]any{"before": "10m"}})
+		ids := map[string]bool{}
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				now := time.Now().Unix()
+				times := strings.NewReplacer("OLD", fmt.Sprint(now-3500), "SOON", fmt.Sprint(now+100))
+				rec := send(t, handler, "GET", "/", bearer(withPayload(t, times.Replace(test.payload))), nil)
+				renewed := renewedToken(rec)
+				if rec.Code != 200 || renewed == "" {
+					t.Fatalf("got %d %s and %q, want 200 and a renewed token", rec.Code, rec.Body, renewed)
+				}
+				text, err := base64.RawURLEncoding.DecodeString(strings.Split(renewed, ".")[1])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if found := id.FindSubmatch(text); found != nil {
+					if ids[string(found[1])] {
+						t.Errorf("got the jti %s again, want a new one", found[1])
+					}
+					ids[string(found[1])] = true
+				}
+				got := id.ReplaceAllString(string(text), `"jti":"ID"`)
+				got = numbers.ReplaceAllStringFunc(got, func(member string) string {
+					found := numbers.FindStringSubmatch(member)
+					seconds, _ := strconv.ParseFloat(found[2], 64)
+					switch {
+					case found[1] == "iat" && near(seconds-float64(now), 0):
+						return `"iat":NOW`
+					case found[1] == "exp" && near(seconds-float64(now), 3600):
+						return `"exp":NEW`
+					}
+					return member
+				})
+				if want := times.Replace(test.want); got != want {
+					t.Errorf("got\n%s, want\n%s", got, want)
+				}
+				if again := send(t, handler, "GET", "/", bearer(renewed), nil); again.Code != 200 {
+					t.Errorf("the renewed token: got %d %s, want 200", again.Code, again.Body)
+				}
+			})
+		}
+	})
+}
+
+// A renewed token is of the same type, as it was written.
+func TestRenewedType(t *testing.T) {
+	tests := []struct{ tokenType, jose, want string }{
+		{"", `{"alg":"HS256"}`, `{"alg":"HS256"}`},
+		{"", `{"alg":"HS256","typ":"JWT"}`, `{"alg":"HS256","typ":"JWT"}`},
+		{"", `{"typ":"jwt","alg":"HS256"}`, `{"alg":"HS256","typ":"jwt"}`},
+		{"", `{"alg":"HS256","typ":"at+jwt"}`, `{"alg":"HS256","typ":"at+jwt"}`},
+		{"", `{"alg":"HS256","typ":"application/AT+JWT"}`, `{"alg":"HS256","typ":"application/AT+JWT"}`},
+		{"session+jwt", `{"alg":"HS256","typ":"Session+JWT"}`, `{"alg":"HS256","typ":"Session+JWT"}`},
+		{"", `{"alg":"HS384","typ":"JWT","kid":"theirs","jku":"https://evil.example","cty":"JWT"}`, `{"alg":"HS256","typ":"JWT"}`},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, test := range tests {
+			handler, _ := e.middleware(t, options{"signingSecret": secret, "tokenType": test.tokenType, "renew": map[string]any{"before": "99%"}})
+			text := hs256(base64url(test.jose) + "." + segment(t, dueClaims()))
+			if strings.Contains(test.jose, "HS384") {
+				text = signedBy(t, []byte(secret), claims{"alg": "HS384", "typ": "JWT", "kid": "theirs", "jku": "https://evil.example", "cty": "JWT"}, dueClaims())
+			}
+			rec := send(t, handler, "GET", "/", bearer(text), nil)
+			got, err := base64.RawURLEncoding.DecodeString(strings.Split(renewedToken(rec), ".")[0])
+			if err != nil || string(got) != test.want {
+				t.Errorf("%s: got %d %s and the header %s, want %s", test.jose, rec.Code, rec.Body, got, test.want)
+			}
+		}
+	})
+}
+
+// Keys from a URL never make a token ours, whatever kid they claim; a rotation drains by itself.
+func TestRenewedByKey(t *testing.T) {
+	ours, old, theirs := keyPair(t, "P-256"), keyPair(t, "P-256 of a stranger"), keyPair(t, "P-384")
+	remote := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(rw, jwkSet(t, publicJWK(t, theirs).with(jwk{"kid": "a"}), publicJWK(t, ours).with(jwk{"kid": "a"})))
+	}))
+	defer remote.Close()
+	own := jwkSet(t, privateJWK(t, ours).with(jwk{"kid": "a"}), publicJWK(t, old).with(jwk{"kid": "b"}))
+	tests := []struct {
+		name    string
+		options options
+		key     any
+		header  claims
+		claims  claims
+		want    string // the renewed token's kid; empty: none
+	}{
+		{"our first key", options{"jwksFile": own}, ours, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
+		{"our old key", options{"jwksFile": own}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
+		{"our old key, no kid", options{"jwksFile": own}, old, claims{"alg": "ES256"}, nil, "a"},
+		{"our old secret", options{"jwksFile": own, "signingSecret": secret}, []byte(secret), claims{"alg": "HS256"}, nil, "a"},
+		{"publicKey that is in jwksFile too", options{"jwksFile": own, "publicKey": pemText(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
+		{"publicKey that is in jwksFile too, another kid", options{"jwksFile": own, "publicKey": pemText(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "c"}, nil, ""},
+		{"jwksUrl", options{"jwksFile": own, "jwksUrl": remote.URL}, theirs, claims{"alg": "ES384", "kid": "a"}, nil, ""},
+		{"our key in jwksUrl too", options{"jwksFile": own, "jwksUrl": remote.URL}, ours, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
+		{"our key, by the URL alone", options{"signingSecret": secret, "jwksUrl": remote.URL}, ours, claims{"alg": "ES256", "kid": "a"}, nil, ""},
+		{"trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, theirs, claims{"alg": "ES384", "kid": "a"}, claims{"iss": "x"}, ""},
+		{"trusted issuer with our key", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, ours, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "x"}, ""},
+		{"beside a trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, ours, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "y"}, "a"},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				handler, _ := e.middleware(t, test.options.and(options{"renew": map[string]any{"before": "99%"}}))
+				text := signedBy(t, test.key, test.header, dueClaims().with(test.claims))
+				for range [2]int{} {
+					rec := send(t, handler, "GET", "/", bearer(text), nil)
+					if rec.Code != 200 {
+						t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
+					}
+					got := ""
+					if renewed := renewedToken(rec); renewed != "" {
+						got = fmt.Sprint(headerOf(t, renewed)["kid"])
+					}
+					if got != test.want {
+						t.Errorf("got a token by %q, want %q", got, test.want)
+					}
+				}
+			})
+		}
+	})
+}
+
+// A renewed token goes back the way the token came, in every place it came by, and nowhere else.
+func TestRenewalGoesBack(t *testing.T) {
+	const (
+		inHeader = "Authorization: Bearer NEW"
+		inOther  = "X-Renewed: Bearer NEW"
+		inCookie = "Set-Cookie: session=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax"
+		expires  = "Token-Expires-In: LIFE"
+		session  = "Session-Expires-In: SESSION"
+		noStore  = "Cache-Control: no-store"
+		form     = "Content-Type: application/x-www-form-urlencoded"
+		origin   = "Origin: https://app.example"
+		names    = "Token-Expires-In, Session-Expires-In"
+	)
+	other := map[string]any{"before": "10m", "header": "x-renewed"}
+	tests := []struct {
+		name   string
+		renew  map[string]any
+		method string
+		target string
+		sent   lines
+		body   string
+		before lines // on the response, by a middleware further out
+		want   lines
+	}{
+		{"header", nil, "GET", "/", lines{"Authorization: Bearer DUE"}, "", nil, lines{inHeader, expires, session, noStore}},
+		{"header of a POST", nil, "POST", "/", lines{"Authorization: bearer DUE"}, "", nil, lines{inHeader, expires, session, noStore}},
+		{"header of a HEAD", nil, "HEAD", "/", lines{"Authorization: Bearer DUE"}, "", nil, lines{inHeader, expires, session, noStore}},
+		{"another header", other, "GET", "/", lines{"Authorization: Bearer DUE"}, "", nil, lines{inOther, expires, session, noStore}},
+		{"cookie", nil, "GET", "/", lines{"Cookie: session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
+		{"cookie among others", other, "GET", "/", lines{"Cookie: a=1; session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
+		{"cookie twice", nil, "GET", "/", lines{"Cookie: session=DUE", "Cookie: session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
+		{"form", nil, "POST", "/", lines{form}, "access_token=DUE", nil, lines{inHeader, expires, session, noStore}},
+		{"form, another header", other, "POST", "/", lines{form}, "access_token=DUE", nil, lines{inOther, expires, session, noStore}},
+		{"query", nil, "GET", "/?access_token=DUE", nil, "", nil, nil},
+		{"query with Origin", nil, "GET", "/?access_token=DUE", lines{origin}, "", nil, nil},
+		{"header and cookie", nil, "GET", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE"}, "", nil, lines{inHeader, inCookie, expires, session, noStore}},
+		{"header and query", nil, "GET", "/?access_token=DUE", lines{"Authorization: Bearer DUE"}, "", nil, lines{inHeader, expires, session, noStore}},
+		{"cookie and query", nil, "GET", "/?access_token=DUE", lines{"Cookie: session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
+		{"everywhere", other, "GET", "/?access_token=DUE", lines{"Authorization: Bearer DUE", "Cookie: session=DUE"}, "", nil, lines{inOther, inCookie, expires, session, noStore}},
+		{"header with Origin", nil, "GET", "/", lines{"Authorization: Bearer DUE", origin}, "", nil, lines{inHeader, expires, session, noStore, "Access-Control-Expose-Headers: Authorization, " + names}},
+		{"another header with Origin", other, "GET", "/", lines{"Authorization: Bearer DUE", origin}, "", nil, lines{inOther, expires, session, noStore, "Access-Control-Expose-Headers: X-Renewed, " + names}},
+		{"cookie with Origin", nil, "GET", "/", lines{"Cookie: session=DUE", origin}, "", nil, lines{inCookie, expires, session, noStore, "Access-Control-Expose-Headers: " + names}},
+		{"appended", nil, "GET", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE", origin}, "", lines{"Access-Control-Expose-Headers: ETag", "Set-Cookie: a=1", "X-Other: 1"}, lines{"Access-Control-Expose-Headers: ETag", "Set-Cookie: a=1", "X-Other: 1", inHeader, inCookie, expires, session, noStore, "Access-Control-Expose-Headers: Authorization, " + names}},
+		{"replaced", nil, "GET", "/", lines{"Authorization: Bearer DUE"}, "", lines{"Cache-Control: public", "Authorization: old", "Token-Expires-In: 1", "Session-Expires-In: 2"}, lines{inHeader, expires, session, noStore}},
+		{"nothing due", nil, "GET", "/", lines{"Authorization: Bearer FRESH", origin}, "", lines{"Cache-Control: public"}, lines{"Cache-Control: public"}},
+		{"no token", nil, "GET", "/", lines{origin}, "", nil, nil},
+		{"a preflight", nil, "OPTIONS", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE", origin, "Access-Control-Request-Method: PUT"}, "", nil, nil},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) {
+				renew := test.renew
+				if renew == nil {
+					renew = map[string]any{"before": "10m"}
+				}
+				handler, service := e.middleware(t, sourceOptions.and(options{"renew": renew, "optional": true}))
+				service.respond = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) }
+				now := time.Now().Unix()
+				placeholders := strings.NewReplacer(
+					"DUE", token(t, claims{"iat": now - 3500, "exp": now + 100, "auth_time": now - 6400, "n": test.name}), "FRESH", token(t, valid()),
+				)
+				for range [2]int{} {
+					rec := httptest.NewRecorder()
+					for name, values := range test.before.header() {
+						rec.Header()[name] = values
+					}
+					req := httptest.NewRequest(test.method, placeholders.Replace(test.target), strings.NewReader(placeholders.Replace(test.body)))
+					for _, line := range test.sent {
+						name, value, _ := strings.Cut(placeholders.Replace(line), ": ")
+						req.Header[name] = append(req.Header[name], value)
+					}
+					handler.ServeHTTP(rec, req)
+					if rec.Code != 204 {
+						t.Fatalf("got %d %s, want 204", rec.Code, rec.Body)
+					}
+					if got, want := sorted(described(t, handler, rec.Result().Header)), sorted(test.want); got != want {
+						t.Errorf("got\n%s\nwant\n%s\nand nothing more", got, want)
+					}
+				}
+			})
+		}
+	})
+}
+
+// described writes a response's headers as lines, with placeholders for a renewed token and the seconds of it and its
+// session. All of a response's renewed tokens are the same, valid, and last as long as it says.
+func described(t testing.TB, handler http.Handler, h http.Header) lines {
+	t.Helper()
+	tokens := regexp.MustCompile(`[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
+	life := regexp.MustCompile(`(Max-Age=|Token-Expires-In: )([0-9]+)`)
+	session := regexp.MustCompile(`(Session-Expires-In: )([0-9]+)`)
+	var all lines
+	found := map[string]bool{}
+	inRange := func(text string, pattern *regexp.Regexp, want float64, placeholder string) string {
+		return pattern.ReplaceAllStringFunc(text, func(match string) string {
+			parts := pattern.FindStringSubmatch(match)
+			if seconds, _ := strconv.ParseFloat(parts[2], 64); near(want, seconds) {
+				return parts[1] + placeholder
+			}
+			return match
+		})
+	}
+	for name, values := range h {
+		for _, value := range values {
+			for _, text := range tokens.FindAllString(value, -1) {
+				found[text] = true
+			}
+			line := name + ": " + tokens.ReplaceAllString(value, "NEW")
+			all = append(all, inRange(inRange(line, life, 3600, "LIFE"), session, 80000, "SESSION"))
+		}
+	}
+	if len(found) > 1 {
+		t.Errorf("got %d different tokens, want one", len(found))
+	}
+	for text := range found {
+		if rec := send(t, handler, "GET", "/", bearer(text), nil); rec.Code >= 400 {
+			t.Errorf("the renewed token: got %d %s", rec.Code, rec.Body)
+		}
+	}
+	return all
+}
+
+func sorted(all lines) string {
+	all = append(lines{}, all...)
+	sort.Strings(all)
+	return strings.Join(all, "\n")
+}
+
+func TestRenewedCookie(t *testing.T) {
+	tests := []struct {
+		cookie map[string]any
+		want   string
+	}{
+		{map[string]any{"name": "session"}, "session=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax"},
+		{map[string]any{"name": "__Host-session"}, "__Host-session=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax"},
+		{map[string]any{"name": "s", "sessionOnly": true}, "s=NEW; Path=/; HttpOnly; Secure; SameSite=Lax"},
+		{map[string]any{"name": "s", "path": "/app", "domain": "example.com"}, "s=NEW; Path=/app; Domain=example.com; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax"},
+		{map[string]any{"name": "s", "sameSite": "strict"}, "s=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=Strict"},
+		{map[string]any{"name": "s", "sameSite": "None"}, "s=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=None"},
+		{map[string]any{"name": "s", "secure": false}, "s=NEW; Path=/; Max-Age=LIFE; HttpOnly; SameSite=Lax"},
+		{map[string]any{"name": "s", "httpOnly": false}, "s=NEW; Path=/; Max-Age=LIFE; Secure; SameSite=Lax"},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, test := range tests {
+			handler, _ := e.middleware(t, options{"signingSecret": secret, "cookie": test.cookie, "renew": map[string]any{"before": "99%", "lifetime": "1h"}})
+			rec := send(t, handler, "GET", "/", http.Header{"Cookie": {fmt.Sprint(test.cookie["name"]) + "=" + token(t, dueClaims())}}, nil)
+			if got, want := sorted(described(t, handler, http.Header{"Set-Cookie": rec.Header()["Set-Cookie"]})), "Set-Cookie: "+test.want; got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	})
+}
+
+// Browsers keep a cookie of 4,096 bytes at most: one that they would drop is not set, and takes no other way.
+func TestRenewedCookieTooLong(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, service := e.middleware(t, options{"signingSecret": secret, "cookie": map[string]any{"name": "session"}, "renew": map[string]any{"before": "99%"}})
+		text := func(pad int) string {
+			return token(t, dueClaims().with(claims{"auth_time": time.Now().Unix() - 3000, "pad": strings.Repeat("x", pad)}))
+		}
+		var longest int
+		for pad := 2700; pad < 2900; pad++ {
+			due := text(pad)
+			rec := send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}}, nil)
+			cookie := rec.Header().Get("Set-Cookie")
+			if rec.Code != 200 || rec.Body.String() != "served" {
+				t.Fatalf("got %d %s, want it served", rec.Code, rec.Body)
+			}
+			if cookie != "" {
+				if longest = len(cookie); longest > 4096 {
+					t.Fatalf("got a cookie of %d bytes", longest)
+				}
+				continue
+			}
+			if longest < 4094 {
+				t.Errorf("the longest cookie that was set: got %d bytes, want almost 4,096", longest)
+			}
+			if got := rec.Result().Header; len(got) != 1 {
+				t.Errorf("got the headers %v, want the service's only", got)
+			}
+			logged := logOf(t, e, func() { send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}}, nil) })
+			if len(logged) != 1 || !strings.Contains(logged[0], "4096") || strings.Contains(logged[0], due[:20]) {
+				t.Errorf("got the lines %q, want one of the cookie, without its token", logged)
+			}
+			both := send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}, "Authorization": {"Bearer " + due}}, nil)
+			if renewedToken(both) == "" || both.Header().Get("Token-Expires-In") == "" || both.Header()["Set-Cookie"] != nil {
+				t.Errorf("by the header too: got %v, want the header without the cookie", both.Header())
+			}
+			if service.calls < 2 {
+				t.Error("the service was not called")
+			}
+			return
+		}
+		t.Error("no cookie was too long")
+	})
+}
+
+// A renewed token that would be refused for its length would end the session: the presented one stays in use.
+func TestRenewedTokenTooLong(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, _ := e.middleware(t, options{"signingSecret": secret, "renew": map[string]any{"before": "99%"}})
+		for _, test := range []struct {
+			pad     int
+			renewed bool
+		}{{5990, true}, {6020, false}} {
+			due := token(t, dueClaims().with(claims{"pad": strings.Repeat("x", test.pad)}))
+			if len(due) > 8192 {
+				t.Fatalf("got a token of %d bytes", len(due))
+			}
+			var rec *httptest.ResponseRecorder
+			logged := logOf(t, e, func() { rec = send(t, handler, "GET", "/", bearer(due), nil) })
+			renewed := renewedToken(rec)
+			if rec.Code != 200 || renewed != "" != test.renewed || len(renewed) > 8192 {
+				t.Errorf("%d bytes: got %d and %d bytes, want 200 and a renewed token: %t", len(due), rec.Code, len(renewed), test.renewed)
+			}
+			if isLogged := len(logged) == 1; isLogged == test.renewed || len(rec.Header()) == 1 == test.renewed {
+				t.Errorf("%d bytes: got the lines %q and the headers %v", len(due), logged, rec.Header())
+			}
+		}
+	})
+}
+
+// The same token asked for again gets the very same renewed token, however many ask at once.
+func TestRenewedOnce(t *testing.T) {
+	const clients = 50
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, memory := range []int{10000, 0} {
+			handler, _ := e.middleware(t, options{"privateKey": pemText(t, "PKCS8", keyPair(t, "P-256")), "cookie": map[string]any{"name": "session"}, "cacheSize": memory, "renew": map[string]any{"before": "99%"}})
+			due := signedBy(t, keyPair(t, "P-256"), claims{"alg": "ES256"}, dueClaims().with(claims{"jti": "x"}))
+			renewed := make([]string, clients)
+			var start, done sync.WaitGroup
+			start.Add(1)
+			for i := range renewed {
+				done.Add(1)
+				go func() {
+					defer done.Done()
+					start.Wait()
+					req := httptest.NewRequest("GET", "/", nil)
+					if i%2 == 0 {
+						req.Header.Set("Authorization", "Bearer "+due)
+					} else {
+						req.Header.Set("Cookie", "session="+due)
+					}
+					rec := httptest.NewRecorder()
+					handler.ServeHTTP(rec, req)
+					renewed[i] = renewedToken(rec)
+					if i%2 == 1 {
+						renewed[i], _, _ = strings.Cut(strings.TrimPrefix(rec.Header().Get("Set-Cookie"), "session="), ";")
+					}
+				}()
+			}
+			start.Done()
+			done.Wait()
+			for i, text := range renewed {
+				if text == "" || text != renewed[0] {
+					t.Errorf("client %d: got %q, want %q", i, text, renewed[0])
+				}
+			}
+			if other := send(t, handler, "GET", "/", bearer(signedBy(t, keyPair(t, "P-256"), claims{"alg": "ES256"}, dueClaims().with(claims{"jti": "x"}))), nil); renewedToken(other) == renewed[0] {
+				t.Error("another token got the same renewed token")
+			}
+		}
+	})
+}
+
+// At most 1,000 renewed tokens are held, and the oldest go first.
+func TestRenewalsHeld(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, _ := e.middleware(t, options{"signingSecret": secret, "cacheSize": 0, "renew": map[string]any{"before": "99%"}})
+		due := dueClaims()
+		ask := func(n int) string {
+			return renewedToken(send(t, handler, "GET", "/", bearer(token(t, due.with(claims{"jti": fmt.Sprint(n)}))), nil))
+		}
+		started := time.Now()
+		first := ask(0)
+		for n := 1; n < 1000; n++ {
+			ask(n)
+		}
+		held := ask(0)
+		ask(1000)
+		gone := ask(0)
+		if time.Since(started) > 9*time.Second {
+			t.Skip("too slow to tell what is held from what is ten seconds old")
+		}
+		if first == "" || held != first {
+			t.Errorf("the 1,000th: got %q, want %q", held, first)
+		}
+		if gone == first {
+			t.Error("the 1,001st: got the same renewed token, want a new one")
+		}
+	})
+}
+
+// Nothing touches the response's headers once the service is called, and the service gets the very writer that
+// came in.
+func TestWriterIsHandedOn(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, service := e.middleware(t, sourceOptions.and(options{"renew": map[string]any{"before": "99%"}}))
+		for name, sent := range map[string]http.Header{
+			"due":        bearer(token(t, dueClaims())),
+			"fresh":      bearer(token(t, valid())),
+			"due cookie": {"Cookie": {"session=" + token(t, dueClaims())}, "Origin": {"https://example.com"}},
+		} {
+			for range [2]int{} {
+				rec := httptest.NewRecorder()
+				var isSame bool
+				service.respond = func(rw http.ResponseWriter, _ *http.Request) {
+					isSame = rw == http.ResponseWriter(rec)
+					for header := range rw.Header() {
+						delete(rw.Header(), header)
+					}
+					rw.Header()["X-Service"] = []string{"1"}
+					rw.WriteHeader(http.StatusAccepted)
+					delete(rw.Header(), "X-Service")
+				}
+				req := httptest.NewRequest("GET", "/", nil)
+				req.Header = sent.Clone()
+				handler.ServeHTTP(rec, req)
+				if !isSame {
+					t.Errorf("%s: the service got another writer", name)
+				}
+				checkResponse(t, rec, http.StatusAccepted, http.Header{"X-Service": {"1"}})
+				if len(rec.Header()) > 0 {
+					t.Errorf("%s: got %v after the service, want nothing", name, rec.Header())
+				}
+			}
+		}
+	})
+}
+
+// A service that clears the cookie wins: its line follows ours.
+func TestServiceClearsCookie(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, service := e.middleware(t, sourceOptions.and(options{"renew": map[string]any{"before": "99%"}}))
+		service.respond = func(rw http.ResponseWriter, _ *http.Request) {
+			http.SetCookie(rw, &http.Cookie{Name: "session", Path: "/", MaxAge: -1})
+		}
+		rec := send(t, handler, "POST", "/logout", http.Header{"Cookie": {"session=" + token(t, dueClaims())}}, nil)
+		got := rec.Header()["Set-Cookie"]
+		if len(got) != 2 || !strings.HasPrefix(got[0], "session=ey") || got[1] != "session=; Path=/; Max-Age=0" {
+			t.Errorf("got %q, want ours and then the service's", got)
+		}
+	})
+}
+
+// Over the network: what streams goes on streaming, with the renewed token in front, and a connection can be taken over.
+func TestRenewalOverTheNetwork(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		release := make(chan struct{})
+		service := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+			switch req.URL.Path {
+			case "/stream":
+				rw.Header().Set("Content-Type", "text/event-stream")
+				_, _ = io.WriteString(rw, "data: 1\n\n")
+				_ = http.NewResponseController(rw).Flush()
+				<-release
+				_, _ = io.WriteString(rw, "data: 2\n\n")
+			case "/upgrade":
+				conn, buffered, err := http.NewResponseController(rw).Hijack()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+				_ = buffered.Flush()
+				line, _ := buffered.ReadString('\n')
+				_, _ = io.WriteString(conn, line)
+				_ = conn.Close()
+			case "/hints":
+				rw.Header().Set("Link", "</a.css>; rel=preload")
+				rw.WriteHeader(http.StatusEarlyHints)
+				_, _ = io.WriteString(rw, "done")
+			}
+		}))
+		defer service.Close()
+		address, err := url.Parse(service.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		handler, err := e.new(context.Background(), httputil.NewSingleHostReverseProxy(address), options{"signingSecret": secret, "renew": map[string]any{"before": "99%"}}, "jwt@file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gateway := httptest.NewServer(handler)
+		defer gateway.Close()
+		due := token(t, dueClaims())
+		open := func(path, more string) (net.Conn, *bufio.Reader, *http.Response) {
+			t.Helper()
+			conn, err := net.Dial("tcp", gateway.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer "+due+"\r\n"+more+"\r\n")
+			buffered := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(buffered, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return conn, buffered, resp
+		}
+
+		conn, _, resp := open("/stream", "")
+		body := bufio.NewReader(resp.Body)
+		if first, err := body.ReadString('\n'); err != nil || first != "data: 1\n" || !strings.HasPrefix(resp.Header.Get("Authorization"), "Bearer ") {
+			t.Errorf("stream: got %q, %v and %v, want the first event and a renewed token before the second", first, err, resp.Header)
+		}
+		close(release)
+		if rest, err := io.ReadAll(body); err != nil || string(rest) != "\ndata: 2\n\n" {
+			t.Errorf("stream: got %q and %v, want the second event", rest, err)
+		}
+		_ = conn.Close()
+
+		conn, buffered, resp := open("/upgrade", "Connection: Upgrade\r\nUpgrade: echo\r\n")
+		if resp.StatusCode != http.StatusSwitchingProtocols || !strings.HasPrefix(resp.Header.Get("Authorization"), "Bearer ") {
+			t.Errorf("upgrade: got %d and %v, want 101 and a renewed token", resp.StatusCode, resp.Header)
+		}
+		_, _ = io.WriteString(conn, "ping\n")
+		if line, err := buffered.ReadString('\n'); err != nil || line != "ping\n" {
+			t.Errorf("upgrade: got %q and %v, want an echo", line, err)
+		}
+		_ = conn.Close()
+
+		// After a 1xx the renewal may be lost; the response must not be.
+		conn, buffered, resp = open("/hints", "")
+		if resp.StatusCode == http.StatusEarlyHints {
+			if resp, err = http.ReadResponse(buffered, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if text, err := io.ReadAll(io.LimitReader(resp.Body, 4)); err != nil || resp.StatusCode != 200 || string(text) != "done" {
+			t.Errorf("hints: got %d, %q and %v, want 200", resp.StatusCode, text, err)
+		}
+		_ = conn.Close()
+	})
+}
+
+// What the server's own writer can do, the service's can, interpreted too.
+func TestWriterKeepsItsMethods(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		var kinds []string
+		next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+			_, flusher := rw.(http.Flusher)
+			_, hijacker := rw.(http.Hijacker)
+			_, readerFrom := rw.(io.ReaderFrom)
+			kinds = append(kinds, fmt.Sprintf("%T %t %t %t", rw, flusher, hijacker, readerFrom))
+		})
+		handler, err := e.new(context.Background(), next, options{"signingSecret": secret, "renew": map[string]any{"before": "99%"}}, "jwt@file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewServer(handler)
+		defer server.Close()
+		due, fresh := token(t, dueClaims()), token(t, valid())
+		for _, text := range []string{due, due, fresh, fresh} {
+			req, err := http.NewRequest(http.MethodGet, server.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = bearer(text)
+			resp, err := server.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+		}
+		const one = "*http.response true true true"
+		if want := []string{one, one, one, one}; !reflect.DeepEqual(kinds, want) {
+			t.Errorf("got %q, want %q", kinds, want)
+		}
+	})
+}
