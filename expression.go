@@ -159,7 +159,7 @@ func holds(p *predicate, claims map[string]any) bool {
 			return false
 		}
 		for _, part := range strings.Split(text, p.values[0]) {
-			if strings.TrimSpace(part) == p.values[1] {
+			if part == p.values[1] {
 				return true
 			}
 		}
