@@ -253,7 +253,7 @@ func fetchKeys(k *keyURL) (*keySet, float64, error) {
 // readKeys reads a key set, unless it says what it said the last time: so a remembered token keeps its key, and
 // a key that is left out is logged once.
 func readKeys(k *keyURL, text string) {
-	if text == k.readText {
+	if text == k.readText && (k.readSet != nil || k.readErr != nil) {
 		return
 	}
 	k.readText = text // Yaegi: an assignment of several values cannot have a nil among them.
