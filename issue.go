@@ -29,10 +29,11 @@ func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
 		if !w.done {
 			w.WriteHeader(http.StatusOK)
 		}
-		// What came as a trailer, under its name or announced by net/http's prefix.
+		// What came as a trailer, under its name or announced by net/http's prefix; all of them behind a failure.
 		h := rw.Header()
 		for key := range h {
-			if spelling.names[normalize(strings.TrimPrefix(key, http.TrailerPrefix))] {
+			header, isTrailer := strings.CutPrefix(key, http.TrailerPrefix)
+			if spelling.names[normalize(header)] || w.failed && isTrailer {
 				delete(h, key)
 			}
 		}

@@ -305,23 +305,32 @@ func TestRefusedWhenLeewayEnds(t *testing.T) {
 // logOf returns the plugin's lines that are logged while do runs.
 func logOf(t testing.TB, e engine, do func()) []string {
 	t.Helper()
-	start := len(e.log.String())
+	start := logged(t, e)
 	do()
-	if e.name == native.name {
-		// The compiled plugin writes to a pipe: what is written last comes out last.
-		mark := "the end of " + t.Name() + strconv.Itoa(start)
-		fmt.Println(mark)
-		for !strings.Contains(e.log.String()[start:], mark) {
-			runtime.Gosched()
-		}
-	}
-	var logged []string
-	for _, line := range strings.Split(e.log.String()[start:], "\n") {
+	end := logged(t, e)
+	var lines []string
+	for _, line := range strings.Split(e.log.String()[start:end], "\n") {
 		if _, text, isOurs := strings.Cut(line, "slidingjwt: "); isOurs {
-			logged = append(logged, text)
+			lines = append(lines, text)
 		}
 	}
-	return logged
+	return lines
+}
+
+// logged returns the length of the log once all that was written is in it.
+func logged(t testing.TB, e engine) int {
+	t.Helper()
+	length := len(e.log.String())
+	if e.name != native.name {
+		return length
+	}
+	// The compiled plugin writes to a pipe: what is written last comes out last.
+	mark := fmt.Sprintf("(the log up to %d)", length)
+	fmt.Println(mark)
+	for !strings.Contains(e.log.String()[length:], mark) {
+		runtime.Gosched()
+	}
+	return len(e.log.String())
 }
 
 func TestRefusalIsLogged(t *testing.T) {
