@@ -84,7 +84,10 @@ func TestOrder(t *testing.T) {
 	}
 	route("retry-before-half-dead", "half-dead", "retry", "session")
 	route("retry-after-half-dead", "half-dead", "session", "retry")
-	g := startGateway(t, gateway.Options{Dynamic: map[string]any{"http": map[string]any{
+	accessLog := map[string]any{"accessLog": map[string]any{
+		"format": "json", "fields": map[string]any{"headers": map[string]any{"names": map[string]any{"X-User-Id": "keep"}}},
+	}}
+	g := startGateway(t, gateway.Options{Static: accessLog, Dynamic: map[string]any{"http": map[string]any{
 		"routers":     routers,
 		"middlewares": middlewares,
 		"services": map[string]any{
@@ -198,6 +201,30 @@ func TestOrder(t *testing.T) {
 		}
 		if !strings.Contains(g.Logs(), "New attempt 2 for request") {
 			t.Error("nothing was retried")
+		}
+	})
+
+	// The access log has the request's headers as they are at the end, unless a middleware nearer the client works
+	// on a copy; and it has the path as it came, the query's token included.
+	t.Run("the access log", func(t *testing.T) {
+		for chain, hasUser := range map[string]bool{
+			"alone": true, "compress-before": true, "errors-before": true, "headers-before": true, "retry-after": true, "buffering-after": true,
+			"retry-before": false, "buffering-before": false,
+		} {
+			path := "/" + chain + "/?access_token=" + due
+			ask(t, g.URL(), http.MethodGet, path, nil, "")
+			var line string
+			poll(t, func() bool {
+				for entry := range strings.Lines(g.Logs()) {
+					if strings.Contains(entry, `"RequestPath":"`+path+`"`) {
+						line = entry
+					}
+				}
+				return line != ""
+			})
+			if got := strings.Contains(line, `"request_X-User-Id":"ada"`); got != hasUser {
+				t.Errorf("%s: the user is in the access log: got %t, want %t", chain, got, hasUser)
+			}
 		}
 	})
 
