@@ -185,6 +185,7 @@ type settings struct {
 	ordinary   map[string]bool    // names of request headers that are no spelling of a forwarded one
 	policy     *predicate         // nil: no claims expression
 	restricts  bool               // there are scopes or an expression
+	expects    bool               // an issuer or an audience
 	renewal    renewalSettings    // before == 0 and share == 0: off
 	issue      issueSettings      // header == "": off
 	trusted    map[string]*keyURL // by issuer
@@ -384,6 +385,7 @@ func validateAccess(p *problems, s *settings, c *Config) {
 		}
 		s.policy = policy
 	}
+	s.expects = c.Issuer != "" || len(c.Audience) > 0
 	s.restricts = len(c.Scopes) > 0 || s.policy != nil
 }
 

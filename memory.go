@@ -98,14 +98,6 @@ func recall(m *memory, line string) (*entry, int64) {
 	return e, version
 }
 
-// rememberedHeader returns a token's header by its text.
-func rememberedHeader(m *memory, text string) *joseHeader {
-	m.mu.RLock()
-	h := m.headers[text]
-	m.mu.RUnlock()
-	return h
-}
-
 // rememberHeader stores the header of a token that was verified: nobody else's text gets in. With it goes the
 // key, where the header alone decides which key a token meets.
 func rememberHeader(s *settings, text string, h *joseHeader, version int64) {

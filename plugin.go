@@ -35,8 +35,8 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return guarding(s, next, name), nil
 }
 
-// guarding returns the handler of a guarded route. It serves what it can decide at a glance, a remembered
-// token in the Authorization header of a request with ordinary headers, and leaves the rest to serve. Both
+// guarding returns the handler of a guarded route. It serves what is usual, a token in the Authorization header
+// of a request with ordinary headers, at a glance if the token is remembered, and leaves the rest to serve. Both
 // give the same answer: nothing is decided here that serve would decide otherwise.
 //
 // Yaegi: a call of a function costs each of its variables and expressions, those of branches not taken as
@@ -55,17 +55,18 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 			e, version, isLookDue := m.entries[line[0]], m.version, now >= m.nextLook
 			m.mu.RUnlock()
 			if !isLookDue && (h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h)) {
-				if e != nil && e.version == version && now < e.freshUntil && now >= e.freshSince {
-					for i, header := range e.names {
-						h[header] = e.values[i]
+				if e == nil || e.version != version || now >= e.freshUntil || now < e.freshSince {
+					if e = admitBearer(s, next, name, rw, req, line[0], e, version); e == nil {
+						return
 					}
-					if !forwardsToken {
-						delete(h, "Authorization")
-					}
-					next.ServeHTTP(rw, req)
-					return
 				}
-				serveBearer(s, next, name, rw, req, line[0], e, version)
+				for i, header := range e.names {
+					h[header] = e.values[i]
+				}
+				if !forwardsToken {
+					delete(h, "Authorization")
+				}
+				next.ServeHTTP(rw, req)
 				return
 			}
 		}
@@ -73,14 +74,24 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 	}
 }
 
-// serveBearer goes on with a request whose headers are clean and whose token can only be in Authorization.
-func serveBearer(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, version int64) {
+// admitBearer decides on a token that can only be in Authorization, and adds a renewed one if that is due. It
+// returns what to forward, or nil if the request was answered.
+func admitBearer(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, version int64) *entry {
 	token, isPlain := strings.CutPrefix(line, "Bearer ")
 	if !isPlain || token == "" || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
 		serve(s, next, name, rw, req)
-		return
+		return nil
 	}
-	decide(s, next, name, rw, req, presented{token: token, header: true}, e, version, seconds(time.Now()))
+	now := seconds(time.Now())
+	e, r, retryAfter := verify(s, token, e, version, now)
+	if r != nil {
+		refuse(s, rw, req, name, r, presented{}, retryAfter)
+		return nil
+	}
+	if e.due > 0 && now >= e.due {
+		renew(s, rw.Header(), req, presented{token: token, header: true}, e, now)
+	}
+	return e
 }
 
 // serve is what a request meets, in order.
@@ -109,35 +120,28 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		return
 	}
 	e, version := recall(s.memory, "Bearer "+p.token)
-	decide(s, next, name, rw, req, p, e, version, now)
-}
-
-// decide verifies the token and serves or refuses the request.
-func decide(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, p presented, e *entry, version int64, now float64) {
 	e, r, retryAfter := verify(s, p.token, e, version, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, p, retryAfter)
 		return
 	}
-	forward(s, rw, req, p, e, now)
+	forward(s, req, p, e)
+	if e.due > 0 && now >= e.due {
+		renew(s, rw.Header(), req, p, e, now)
+	}
 	next.ServeHTTP(rw, req)
 }
 
-// forward puts the claims in the token's place, and a renewed token on the response.
-func forward(s *settings, rw http.ResponseWriter, req *http.Request, p presented, e *entry, now float64) {
+// forward puts the claims in the token's place.
+func forward(s *settings, req *http.Request, p presented, e *entry) {
 	if !s.config.ForwardAuthorization {
 		if p.header {
 			delete(req.Header, "Authorization")
 		}
-		if s.config.Cookie.Name != "" || s.config.TokenKey != "" {
-			removeElsewhere(s, req)
-		}
+		removeElsewhere(s, req)
 	}
 	for i, header := range e.names {
 		req.Header[header] = e.values[i]
-	}
-	if e.due > 0 && now >= e.due {
-		renew(s, rw.Header(), req, p, e, now)
 	}
 }
 
