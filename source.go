@@ -247,8 +247,9 @@ func isCrossSiteWrite(req *http.Request) bool {
 	return err != nil || !strings.EqualFold(u.Host, req.Host)
 }
 
-// isPreflight says whether a request is a CORS preflight, which never carries credentials (Fetch 3.3.6).
+// isPreflight says whether a request is a CORS preflight, which never carries credentials (Fetch 3.3.6), and
+// never asks for another protocol: behind a 101 a client would talk to the service past every middleware.
 func isPreflight(req *http.Request) bool {
 	return req.Method == http.MethodOptions && len(req.Header["Origin"]) == 1 &&
-		len(req.Header["Access-Control-Request-Method"]) == 1 && req.ContentLength == 0
+		len(req.Header["Access-Control-Request-Method"]) == 1 && req.ContentLength == 0 && len(req.Header["Upgrade"]) == 0
 }

@@ -478,6 +478,7 @@ func TestPreflight(t *testing.T) {
 		{"no method asked", "OPTIONS", "/", lines{origin}, nil, "401 token_missing", nil, ""},
 		{"two methods asked", "OPTIONS", "/", lines{origin, asks, asks}, nil, "401 token_missing", nil, ""},
 		{"headers asked only", "OPTIONS", "/", lines{origin, "Access-Control-Request-Headers: x"}, nil, "401 token_missing", nil, ""},
+		{"another protocol", "OPTIONS", "/", lines{origin, asks, "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "Http2-Settings: AAMAAABk"}, nil, "401 token_missing", nil, ""},
 		{"a body", "OPTIONS", "/", lines{origin, asks}, strings.NewReader("x"), "401 token_missing", nil, ""},
 		{"a body of unknown length", "OPTIONS", "/", lines{origin, asks}, chunked{strings.NewReader("")}, "401 token_missing", nil, ""},
 	}
