@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -34,13 +33,7 @@ func TestOrder(t *testing.T) {
 	}))
 	t.Cleanup(service.Close)
 	pages := mirror(t)
-	dead, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := dead.Close(); err != nil { // Whoever connects to it is refused.
-		t.Fatal(err)
-	}
+	const dead = "http://127.0.0.1:1" // Nobody listens on that port, tcpmux.
 
 	middlewares := map[string]any{
 		"session": map[string]any{"plugin": map[string]any{"slidingjwt": map[string]any{
@@ -92,7 +85,7 @@ func TestOrder(t *testing.T) {
 		"middlewares": middlewares,
 		"services": map[string]any{
 			"service": server(service.URL), "pages": server(pages),
-			"half-dead": server("http://"+dead.Addr().String(), service.URL),
+			"half-dead": server(dead, service.URL),
 		},
 	}}})
 
