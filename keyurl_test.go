@@ -159,7 +159,7 @@ func TestBrokenKeyEndpoint(t *testing.T) {
 		{"a duplicate member", says(strings.Replace(both, `{"keys"`, `{"keys":[],"keys"`, 1)), false, down, unknown, 1},
 		{"half a set", says(both[:len(both)/2]), false, down, unknown, 1},
 		{"2 MiB", says(strings.Replace(both, `{`, `{"filler":"`+strings.Repeat("x", 2<<20)+`",`, 1)), false, down, unknown, 1},
-		{"2 MiB, compressed", func(rw http.ResponseWriter, req *http.Request) {
+		{"2 MiB, compressed", func(rw http.ResponseWriter, _ *http.Request) {
 			compressed(rw, strings.Replace(both, `{`, `{"filler":"`+strings.Repeat("x", 2<<20)+`",`, 1))
 		}, false, down, unknown, 1},
 		{"a redirect to another host", http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP, false, down, unknown, 1},

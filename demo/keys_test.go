@@ -4,10 +4,12 @@ import (
 	"crypto/ecdsa"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -280,6 +282,105 @@ func TestUnknownKeyIDs(t *testing.T) {
 		t.Errorf("got %d fetches in all, want 3 at most", got)
 	}
 	valid.only(t, served, 100)
+}
+
+// TestProviderDownAtStart starts a gateway whose provider does not answer: neither the start nor a reload waits for
+// it, our own tokens are served, the provider's get 503, and pass soon after it is there.
+func TestProviderDownAtStart(t *testing.T) {
+	t.Parallel()
+	own, theirs := newKidKey(t, "own"), newKidKey(t, "theirs")
+	up := make(chan struct{})
+	var fetches atomic.Int64
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fetches.Add(1)
+		select {
+		case <-up:
+			_, _ = io.WriteString(w, keySetText(t, false, theirs)) // The client has gone.
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(endpoint.Close)
+	config := guarded(whoami(t), map[string]any{
+		"jwksFile": keySetText(t, true, own), "jwksUrl": endpoint.URL, "clientConfig": map[string]any{"timeoutSeconds": 2},
+	})
+	g := startGateway(t, gateway.Options{Dynamic: config, LogLevel: "INFO"})
+	if got := fetches.Load(); got != 0 {
+		t.Errorf("got %d fetches at the start, want none before a token needs one", got)
+	}
+	got, header := outcome(http.DefaultClient, g.URL(), theirs.token(t, nil))
+	if got != "503 keys_unavailable" || header.Get("Retry-After") == "" {
+		t.Errorf("got %s with %v, want 503 keys_unavailable with Retry-After", got, header)
+	}
+	var valid tally
+	client := connection(t)
+	stop := inBackground(func(int, int) {
+		start := time.Now()
+		got, _ := outcome(client, g.URL(), own.token(t, nil))
+		valid.add(got)
+		if took := time.Since(start); took > 1500*time.Millisecond {
+			t.Errorf("a token of our own took %s", took)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}, 1)
+	defer stop()
+	for range 3 {
+		start := time.Now()
+		if err := g.Reload(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("a reload took %s", time.Since(start).Round(time.Millisecond))
+	}
+	close(up)
+	start := time.Now()
+	poll(t, func() bool {
+		got, _ := outcome(http.DefaultClient, g.URL(), theirs.token(t, nil))
+		return got == served
+	})
+	t.Logf("served %s after the provider was there, with %d fetches", time.Since(start).Round(time.Millisecond), fetches.Load())
+	stop()
+	valid.only(t, served, 50)
+}
+
+// TestKeysThroughProxy reaches a key endpoint only by the proxy that the environment names.
+func TestKeysThroughProxy(t *testing.T) {
+	t.Parallel()
+	key := newKidKey(t, "one")
+	endpoint := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, keySetText(t, false, key)) // The client has gone.
+	}))
+	t.Cleanup(endpoint.Close)
+	var asked atomic.Value
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(r.Method + " " + r.Host)
+		there, err := net.Dial("tcp", endpoint.Listener.Addr().String())
+		if err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		defer there.Close()
+		here, buffered, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer here.Close()
+		_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n") // What fails shows in the copies.
+		go func() { _, _ = io.Copy(there, buffered) }()
+		_, _ = io.Copy(here, there)
+	}))
+	t.Cleanup(proxy.Close)
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: endpoint.Certificate().Raw})
+	g := startGateway(t, gateway.Options{
+		Dynamic: guarded(whoami(t), map[string]any{
+			"jwksUrl": "https://example.com/keys", "clientConfig": map[string]any{"tls": map[string]any{"ca": string(ca)}},
+		}),
+		Env: []string{"HTTPS_PROXY=" + proxy.URL, "NO_PROXY=", "no_proxy=", "https_proxy="},
+	})
+	if got, _ := outcome(http.DefaultClient, g.URL(), key.token(t, nil)); got != served {
+		t.Errorf("got %s, want %s", got, served)
+	}
+	if got := asked.Load(); got != "CONNECT example.com:443" {
+		t.Errorf("the proxy was asked %v, want CONNECT example.com:443", got)
+	}
 }
 
 // TestThousandRouters reloads a thousand routers on one middleware three times under traffic.
