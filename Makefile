@@ -16,3 +16,11 @@ test: # the plugin's own tests, then those that need the real gateway
 lint: # the formatters are among the linters
 	go vet ./... && $(LINT)
 	cd demo && go vet ./... && $(LINT)
+
+.PHONY: bench
+bench: # what the plugin costs in the gateway, beside other ways to check a token; SHORT=1: in under two minutes
+	cd demo && go run ./cmd/bench $(if $(SHORT),-short)
+
+.PHONY: bench-growth
+bench-growth: # that its cost does not grow: with tokens, keys, routers
+	cd demo && go run ./cmd/bench -growth $(if $(SHORT),-short)

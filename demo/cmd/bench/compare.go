@@ -1,0 +1,361 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/slidingjwt/slidingjwt/demo/cmd/bench/plugins"
+	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
+)
+
+const (
+	hmacSecret = "a secret for the benchmark that is long enough for its hash"
+	// unseen tokens come in turn: when one comes again, as many others have come since, so that a memory of
+	// cacheSize (10,000) has long let go of it.
+	unseen = 12_000
+)
+
+// row is a line of the table: medians over the rounds.
+type row struct {
+	Name   string  `json:"name"`
+	Ratio  float64 `json:"ratio"` // of the throughput to the bare one's in the same round
+	Added  float64 `json:"added"` // microseconds of the median latency beyond the bare one's in the same round
+	Lowest float64 `json:"lowestRatio"`
+	Most   float64 `json:"highestRatio"`
+	sample
+	Rounds []sample `json:"rounds"`
+}
+
+// results are what is written.
+type results struct {
+	When        string  `json:"when"`
+	CPU         string  `json:"cpu"`
+	Cores       int     `json:"cores"`
+	Connections int     `json:"connections"`
+	Seconds     float64 `json:"secondsPerRound"`
+	Rows        []row   `json:"rows"`
+}
+
+func compare(ctx context.Context, s settings) error {
+	rounds, duration := 15, 2*time.Second
+	if s.short {
+		rounds, duration = 5, 600*time.Millisecond
+	}
+	service := &upstream{}
+	targets, stop, err := start(ctx, s, service)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if s.only != "" {
+		wanted, err := regexp.Compile(s.only)
+		if err != nil {
+			return err
+		}
+		targets = slices.DeleteFunc(targets, func(t *target) bool { return t.base != nil && !wanted.MatchString(t.name) })
+	}
+	for _, t := range targets {
+		if err := errors.Join(t.connect(), t.check(ctx, service)); err != nil {
+			return fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	samples, err := measureAll(ctx, s, service, targets, rounds, duration)
+	if err != nil {
+		return err
+	}
+	found := results{
+		When: time.Now().UTC().Format(time.DateTime + "Z"), CPU: processor(), Cores: runtime.NumCPU(),
+		Connections: connections, Seconds: duration.Seconds(),
+	}
+	for _, t := range targets {
+		found.Rows = append(found.Rows, summarize(t, samples))
+	}
+	printTable(os.Stdout, found)
+	if s.only != "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(found, "", "\t")
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(s, "results.json", append(text, '\n')), write(s, "chart.svg", chart(found)))
+}
+
+// start starts everything, and returns the rows to measure.
+func start(ctx context.Context, s settings, service *upstream) (targets []*target, stop func(), err error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, nil, err
+	}
+	private, public, err := pemOf(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if service.url, err = serve(service); err != nil {
+		return nil, nil, err
+	}
+	verifierURL, err := serve(verifier(&key.PublicKey))
+	if err != nil {
+		return nil, nil, err
+	}
+	others, err := plugins.All()
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := gateway.Start(ctx, gateway.Options{
+		Binary: s.binary, Plugins: others, LogLevel: "ERROR",
+		Static:  map[string]any{"api": map[string]any{"debug": true}},
+		Dynamic: routes(service.url, verifierURL, private, public),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := os.MkdirTemp("", "slidingjwt-bench-")
+	if err != nil {
+		g.Stop()
+		return nil, nil, err
+	}
+	haproxy, haproxyPID, stopHAProxy, err := startHAProxy(ctx, dir, service.url, public, hmacSecret)
+	stop = func() { stopHAProxy(); g.Stop(); _ = os.RemoveAll(dir) }
+	if err != nil {
+		stopHAProxy = func() {}
+		stop()
+		return nil, nil, err
+	}
+
+	fmt.Printf("signing %d tokens …\n", unseen)
+	fresh, err1 := mint(unseen, jwt.SigningMethodRS256, key, nil)
+	expired, err2 := mint(1000, jwt.SigningMethodRS256, key, jwt.MapClaims{"exp": time.Now().Unix() - 3600})
+	hs256, err3 := mint(100, jwt.SigningMethodHS256, []byte(hmacSecret), nil)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	url, pid := g.URL(), g.PID()
+	seen := fresh[:100]
+	bare := &target{name: "bare", url: url + "/bare", tokens: seen, pid: pid, status: 200, served: true}
+	passes := func(name, path string, tokens []string) *target {
+		return &target{name: name, url: url + path, tokens: tokens, pid: pid, base: bare, status: 200, served: true, claims: true}
+	}
+	refused := func(name string, tokens []string) *target {
+		return &target{name: name, url: url + "/refused", tokens: tokens, pid: pid, base: bare, status: 401}
+	}
+	renews := func(name string, tokens []string) *target {
+		t := passes(name, "/renewing", tokens)
+		t.renews = true
+		return t
+	}
+	empty := passes("empty plugin", "/empty", seen)
+	empty.claims = false
+	// Long enough that the thousand signatures are not all that there is: each is good for ten seconds.
+	thousand := renews("renewal due: 1,000 tokens", fresh[1:1001])
+	thousand.longer = 4
+	targets = []*target{
+		bare, empty,
+		passes("token seen before", "/seen", seen),
+		passes("token never seen", "/unseen", fresh),
+		refused("refused: garbage", garbage(1000, fresh[0])),
+		refused("refused: expired", expired),
+		refused("refused: wrong signature", forged(fresh)),
+		renews("renewal due: one token", fresh[:1]),
+		thousand,
+		passes("textbook golang-jwt plugin", "/textbook", seen),
+		passes("ForwardAuth, compiled Go", "/forwardauth", seen),
+	}
+	if haproxy != "" {
+		proxied := &target{name: "HAProxy: bare", url: haproxy + "/bare", tokens: seen, pid: haproxyPID, status: 200, served: true}
+		targets = append(targets, proxied)
+		for _, alg := range []struct {
+			name   string
+			tokens []string
+		}{{"HS256", hs256}, {"RS256", seen}} {
+			t := passes("HAProxy: jwt_verify "+alg.name, "", alg.tokens)
+			t.url, t.pid, t.base = haproxy+"/"+strings.ToLower(alg.name), haproxyPID, proxied
+			targets = append(targets, t)
+		}
+	}
+	return targets, stop, nil
+}
+
+// routes is the gateway's configuration: a router for each way to check a token. Middlewares with different realms
+// share no memory.
+func routes(serviceURL, verifierURL, private, public string) map[string]any {
+	ours := func(realm string, more map[string]any) map[string]any {
+		options := map[string]any{"privateKey": private, "forwardHeaders": forward, "realm": realm}
+		for name, value := range more {
+			options[name] = value
+		}
+		return map[string]any{"plugin": map[string]any{"slidingjwt": options}}
+	}
+	headers := make([]string, 0, len(forward))
+	for header := range forward {
+		headers = append(headers, header)
+	}
+	middlewares := map[string]any{
+		"empty":       map[string]any{"plugin": map[string]any{"empty": map[string]any{}}},
+		"seen":        ours("seen", nil),
+		"unseen":      ours("unseen", nil),
+		"refused":     ours("refused", nil),
+		"renewing":    ours("renewing", map[string]any{"renew": map[string]any{"before": "2h"}}),
+		"textbook":    map[string]any{"plugin": map[string]any{"textbook": map[string]any{"publicKey": public, "forwardHeaders": forward}}},
+		"forwardauth": map[string]any{"chain": map[string]any{"middlewares": []string{"ask", "strip"}}},
+		"ask":         map[string]any{"forwardAuth": map[string]any{"address": verifierURL, "authResponseHeaders": headers}},
+		"strip":       map[string]any{"headers": map[string]any{"customRequestHeaders": map[string]any{"Authorization": ""}}},
+	}
+	routers := map[string]any{"debug": map[string]any{"rule": "PathPrefix(`/debug`)", "service": "api@internal"}}
+	for _, name := range []string{"bare", "empty", "seen", "unseen", "refused", "renewing", "textbook", "forwardauth"} {
+		router := map[string]any{"rule": "Path(`/" + name + "`)", "service": "service", "priority": 100}
+		if name != "bare" {
+			router["middlewares"] = []string{name}
+		}
+		routers[name] = router
+	}
+	return map[string]any{"http": map[string]any{
+		"routers": routers, "middlewares": middlewares,
+		"services": map[string]any{"service": map[string]any{"loadBalancer": map[string]any{"servers": []any{map[string]any{"url": serviceURL}}}}},
+	}}
+}
+
+// check asks once, and looks at the whole answer: that the claims are the token's, and not those that the request
+// itself brought along.
+func (t *target) check(ctx context.Context, service *upstream) error {
+	before := service.counts()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.url, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", t.tokens[0])
+	req.Header.Set("Bench-Echo", "1")
+	req.Header.Set("X-User-Id", "spoofed")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != t.status {
+		return fmt.Errorf("got %d, want %d: %s", resp.StatusCode, t.status, body)
+	}
+	if t.status == http.StatusUnauthorized && !strings.Contains(resp.Header.Get("WWW-Authenticate"), `error="invalid_token"`) {
+		return fmt.Errorf("got the challenge %q", resp.Header.Get("WWW-Authenticate"))
+	}
+	if t.claims && (!strings.Contains(string(body), "X-User-Id: user-00") || strings.Contains(string(body), "spoofed")) {
+		return fmt.Errorf("the service got\n%s", body)
+	}
+	if err := t.reached(before, service.counts(), 1); err != nil {
+		return fmt.Errorf("%w:\n%s", err, body)
+	}
+	return nil
+}
+
+// measureAll measures every target in every round. The order turns, so that none always comes after the same one.
+func measureAll(ctx context.Context, s settings, service *upstream, targets []*target, rounds int, duration time.Duration) (map[*target][]sample, error) {
+	samples := map[*target][]sample{}
+	for round := -1; round < rounds; round++ { // The first one warms up.
+		profiled := s.profile != "" && round == rounds-1
+		for i := range targets {
+			t := targets[(i+max(round, 0))%len(targets)]
+			var profile chan error
+			if profiled && t.base != nil {
+				profile = make(chan error, 1)
+				go func() { profile <- writeProfile(ctx, t, s.profile, int(duration.Seconds())+1) }()
+			}
+			m, err := t.measure(ctx, service, duration*time.Duration(max(t.longer, 1)))
+			if err != nil {
+				return nil, err
+			}
+			if profile != nil {
+				if err := <-profile; err != nil {
+					return nil, err
+				}
+			}
+			if round >= 0 {
+				samples[t] = append(samples[t], m)
+			}
+		}
+		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, rounds)
+	}
+	return samples, nil
+}
+
+// writeProfile has the gateway profile itself.
+func writeProfile(ctx context.Context, t *target, file string, seconds int) error {
+	base, _, _ := strings.Cut(strings.TrimPrefix(t.url, "http://"), "/")
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", base, seconds)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the profile: %d, %w", resp.StatusCode, err)
+	}
+	return os.WriteFile(file, text, 0o600)
+}
+
+// summarize takes the medians of a target's rounds.
+func summarize(t *target, samples map[*target][]sample) row {
+	all := samples[t]
+	r := row{Name: t.name, Rounds: all, Ratio: 1, Lowest: 1, Most: 1}
+	r.Throughput = median(all, func(i int) float64 { return all[i].Throughput })
+	r.P50 = median(all, func(i int) float64 { return all[i].P50 })
+	r.P99 = median(all, func(i int) float64 { return all[i].P99 })
+	r.CPU = median(all, func(i int) float64 { return all[i].CPU })
+	if t.base != nil {
+		bare := samples[t.base]
+		ratio := func(i int) float64 { return all[i].Throughput / bare[i].Throughput }
+		r.Ratio = median(all, ratio)
+		r.Added = median(all, func(i int) float64 { return all[i].P50 - bare[i].P50 })
+		r.Lowest, r.Most = ratio(0), ratio(0)
+		for i := range all {
+			r.Lowest, r.Most = min(r.Lowest, ratio(i)), max(r.Most, ratio(i))
+		}
+	}
+	return r
+}
+
+func median(all []sample, value func(i int) float64) float64 {
+	values := make([]float64, len(all))
+	for i := range all {
+		values[i] = value(i)
+	}
+	slices.Sort(values)
+	middle := len(values) / 2
+	if len(values)%2 == 0 {
+		return (values[middle-1] + values[middle]) / 2
+	}
+	return values[middle]
+}
+
+// processor is the CPU's name, where Linux tells it.
+func processor() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(text), "model name")
+	name, _, _ := strings.Cut(strings.TrimLeft(after, "\t: "), "\n")
+	return name
+}
