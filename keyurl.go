@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +25,8 @@ type keyURL struct {
 
 	mu        sync.Mutex
 	set       *keySet       // nil: never fetched, or too old
-	staleAt   float64       // when a refresh is due
+	staleAt   float64       // when a refresh is due …
+	age       float64       // … which is that long after the answer
 	attempt   chan struct{} // closed when the fetch that is under way has an answer; nil: none is
 	busy      bool          // a fetch is under way, or waits to be repeated
 	nextTry   float64       // not before, after a failure
@@ -84,7 +84,7 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 	if k.set != nil {
 		if kid == "" || k.set.kids[kid] {
 			attempt = nil
-		} else if !k.busy && now >= k.nextTry && now-k.unknownAt >= unknownPause {
+		} else if !k.busy && isDue(k.nextTry, now, maxBackoff) && isDue(k.unknownAt+unknownPause, now, unknownPause) {
 			// A new key may have come: one fetch finds out, however many ask.
 			startFetch(k)
 			attempt = k.attempt
@@ -130,10 +130,13 @@ func refreshIfDue(k *keyURL, now float64) {
 		k.set = nil
 		logError("the keys of %s are too old and count no more", quote(endpointName(k)))
 	}
-	if (k.set == nil || now >= k.staleAt) && !k.busy && now >= k.nextTry {
+	if (k.set == nil || isDue(k.staleAt, now, k.age)) && !k.busy && isDue(k.nextTry, now, maxBackoff) {
 		startFetch(k)
 	}
 }
+
+// isDue says whether a time has come, or is further away than it can be: then the clock was set back.
+func isDue(at, now, most float64) bool { return now >= at || at-now > most+1 }
 
 // startFetch starts a fetch and its repetitions. The goroutine ends with them. The caller holds the lock.
 func startFetch(k *keyURL) {
@@ -176,7 +179,7 @@ func settle(k *keyURL, set *keySet, age float64, err error, again bool) float64 
 	pause := 0.0
 	message := ""
 	if err == nil {
-		k.set, k.staleAt = set, now+age
+		k.set, k.staleAt, k.age = set, now+age, age
 		k.backoff, k.nextTry = 0, 0
 	} else {
 		message = err.Error()
@@ -327,17 +330,9 @@ func reasonOf(err error) error {
 	}
 	var inNetwork *net.OpError
 	if errors.As(err, &inNetwork) && inNetwork.Err != nil {
-		return errors.New(inNetwork.Op + ": " + cut(inNetwork.Err.Error()))
+		return errors.New(inNetwork.Op + ": " + quote(inNetwork.Err.Error()))
 	}
-	return errors.New(cut(err.Error()))
-}
-
-// cut bounds what somebody else's text takes of a log line.
-func cut(text string) string {
-	if len(text) > 200 {
-		return text[:200] + "…"
-	}
-	return text
+	return errors.New(quote(err.Error())) // It may repeat what a stranger wrote, in a certificate say.
 }
 
 // freshFor reads for how many seconds an answer is fresh (RFC 9111 5.2.2.1), within bounds.
@@ -445,9 +440,9 @@ func fileOrContent(value string) (string, error) {
 	if !isPath(value) {
 		return value, nil
 	}
-	data, err := os.ReadFile(value)
+	text, _, err := readWatched(&watchedFile{path: value}, time.Now())
 	if err != nil {
-		return "", fmt.Errorf("the file %s is missing or unreadable", quote(value))
+		return "", fmt.Errorf("the file %s cannot be used: %w", quote(value), err)
 	}
-	return string(data), nil
+	return text, nil
 }

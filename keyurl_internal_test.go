@@ -183,6 +183,26 @@ func TestKeysThroughOutage(t *testing.T) {
 	}
 }
 
+// A clock that is set back by an hour holds up no fetch: a machine may start with a wrong one, and no network.
+func TestClockSetBack(t *testing.T) {
+	e, k := newEndpoint(t, "")
+	now := seconds(time.Now())
+	if set, _ := keysFor(k, "a", now); set != nil {
+		t.Fatal("got keys, want none")
+	}
+	e.keys.Store(keysOf(t, "a", newPair(t)))
+	set, _ := keysFor(k, "a", now-3600)
+	if set == nil {
+		t.Error("got no keys after the clock was set back")
+	}
+	wantFetches(t, "after a failure", e, k, 2)
+	k.unknownAt = now
+	keysFor(k, "x", now-3600)
+	wantFetches(t, "an unknown kid", e, k, 3)
+	keysFor(k, "a", now-3600)
+	wantFetches(t, "a refresh", e, k, 4)
+}
+
 // The pauses between failed attempts double, and an answer ends them.
 func TestBackoff(t *testing.T) {
 	k := &keyURL{url: "https://keys.example"}
