@@ -268,6 +268,9 @@ func validateTokenTypes(p *problems, s *settings, tokenType string) {
 	if hasControl(tokenType) {
 		p.add("tokenType: %q holds a control character", tokenType)
 	}
+	if tokenType != "" && mediaType(tokenType) == "" {
+		p.add("tokenType: %q names no type", tokenType)
+	}
 	s.tokenTypes = []string{"", "jwt", "at+jwt"}
 	if tokenType != "" {
 		s.tokenTypes = []string{mediaType(tokenType)}

@@ -254,6 +254,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"audience empty", options{"audience": []string{"api", ""}}, []string{`audience: "" is empty`}},
 		{"tokenKey with a control character", options{"tokenKey": "a\x00"}, []string{`tokenKey: "a\x00"`}},
 		{"tokenType with a control character", options{"tokenType": "a\n"}, []string{`tokenType: "a\n"`}},
+		{"tokenType without a type", options{"tokenType": "application/"}, []string{`tokenType: "application/" names no type`}},
 		{"claims malformed", options{"claims": "Equals(`a`"}, []string{"claims: \"Equals(`a`\": column 11: "}},
 		{
 			"all at once",

@@ -196,6 +196,9 @@ func bindKey(k *key, configured []string) {
 		}
 	}
 	k.id = k.print + " " + k.kid + " " + strings.Join(k.algs, ",")
+	if k.own {
+		k.id += " ours" // The same key may also be a publicKey, whose tokens are not renewed.
+	}
 	if k.private == nil || len(k.algs) == 0 {
 		return
 	}

@@ -521,7 +521,7 @@ func TestAlgorithmConfusion(t *testing.T) {
 		}
 		return signature
 	}
-	// otherHalf is the same ECDSA signature with n - s for s, which every verifier takes: it has to be one token anyway.
+	// padded is a signature of the right numbers in too many octets.
 	padded := func(input string) []byte {
 		var parts struct{ R, S *big.Int }
 		if _, err := asn1.Unmarshal(asDER(input), &parts); err != nil {
@@ -834,6 +834,57 @@ func TestKeyFiles(t *testing.T) {
 			if got := verdict(t, handler, byA); got != "503 keys_unavailable" {
 				t.Errorf("got %s, want 503 keys_unavailable", got)
 			}
+		})
+		run("too large a file", func(t *testing.T) {
+			name := writeFile(t, filepath.Join(t.TempDir(), "key.pem"), pemText(t, "PKIX", a)+strings.Repeat("\n", 1<<20))
+			handler, _ := e.middleware(t, options{"publicKey": name})
+			if got := verdict(t, handler, byA); got != "503 keys_unavailable" {
+				t.Errorf("got %s, want 503 keys_unavailable", got)
+			}
+		})
+		run("no longer ours", func(t *testing.T) {
+			name := writeFile(t, filepath.Join(t.TempDir(), "keys.json"), jwkSet(t, publicJWK(t, a)))
+			handler, _ := e.middleware(t, options{"signingSecret": secret, "jwksFile": name, "publicKey": pemText(t, "PKIX", a), "renew": map[string]any{"before": "50%"}})
+			now := time.Now().Unix()
+			due := signedBy(t, a, claims{"alg": "ES256"}, valid().with(claims{"iat": now - 3000, "exp": now + 600}))
+			if got := send(t, handler, "GET", "/", bearer(due), nil).Header().Get("Authorization"); got == "" {
+				t.Error("got no renewed token, want one")
+			}
+			writeFile(t, name, jwkSet(t, publicJWK(t, b)))
+			eventually(t, handler, byB, "served")
+			// The key is still there, but as somebody else's: what is remembered of the token changes with it.
+			rec := send(t, handler, "GET", "/", bearer(due), nil)
+			if got := rec.Header().Get("Authorization"); rec.Code != http.StatusOK || got != "" {
+				t.Errorf("got %d and the renewed token %q, want 200 and none", rec.Code, got)
+			}
+		})
+		run("many at once", func(t *testing.T) {
+			ofA, ofB := publicJWK(t, a).with(jwk{"kid": "a"}), publicJWK(t, b).with(jwk{"kid": "b"})
+			name := writeFile(t, filepath.Join(t.TempDir(), "keys.json"), jwkSet(t, ofA, ofB))
+			handler, _ := e.middleware(t, options{"jwksFile": name, "cacheSize": 50})
+			forged := byA[:len(byA)-10] + strings.Repeat("A", 10)
+			var requests sync.WaitGroup
+			for i := range [8]int{} {
+				requests.Add(1)
+				go func() {
+					defer requests.Done()
+					for j := range [40]int{} {
+						fresh := signedBy(t, a, claims{"alg": "ES256"}, valid().with(claims{"sub": fmt.Sprint(i, j)}))
+						for token, want := range map[string]string{byA: "served", byB: "served", fresh: "served", forged: "401 bad_signature"} {
+							if got := verdict(t, handler, token); got != want {
+								t.Errorf("got %s, want %s", got, want)
+							}
+						}
+						if i == 0 && j%10 == 0 {
+							writeFile(t, name+".new", jwkSet(t, ofB, ofA.with(jwk{"use": "sig", "n": fmt.Sprint(j)})))
+							if err := os.Rename(name+".new", name); err != nil {
+								t.Error(err)
+							}
+						}
+					}
+				}()
+			}
+			requests.Wait()
 		})
 		run("one of two missing", func(t *testing.T) {
 			handler, _ := e.middleware(t, options{"signingSecret": secret, "publicKey": "./there/is/no/such.pem"})

@@ -496,7 +496,7 @@ func TestRememberedExpiry(t *testing.T) {
 	bothWays(t, func(t *testing.T, e engine) {
 		for _, cacheSize := range []int{10, 0} {
 			handler, _ := e.middleware(t, options{"signingSecret": secret, "leeway": "1s", "cacheSize": cacheSize})
-			exp := float64(time.Now().UnixMilli())/1000 - 0.5
+			exp := float64(time.Now().UnixMilli())/1000 - 0.8
 			token := token(t, valid().with(claims{"exp": exp}))
 			for i := range [2]int{} {
 				got := verdict(t, handler, token)
