@@ -279,7 +279,7 @@ func TestConnectionNamesClaimHeader(t *testing.T) {
 		{lines{"Connection: x-user-id"}, nil},
 		{lines{"Connection: X_User_Id,x.roles"}, nil},
 		{lines{"Connection: close, X-User-Id"}, lines{"Connection: close"}},
-		{lines{"Connection: X-User-Id ,Upgrade", "Upgrade: websocket"}, lines{"Connection: Upgrade", "Upgrade: websocket"}},
+		{lines{"Connection: X-User-Id ,Keep-Alive"}, lines{"Connection: Keep-Alive"}},
 		{lines{"Connection: From", "Connection: keep-alive", "Connection: X-USER-ID, X-Other"}, lines{"Connection: keep-alive, X-Other"}},
 		{lines{"Connection: keep-alive"}, lines{"Connection: keep-alive"}},
 	}

@@ -141,7 +141,11 @@ func readSource(kr *keyring, source *keySource) bool {
 	if err != nil {
 		if message := err.Error(); message != source.lastErr {
 			source.lastErr = message
-			logError("%s: the file %s cannot be used: %s", source.option, quote(source.file.path), message)
+			path := quote(source.file.path)
+			if source.option == "signingSecret" {
+				path = "that it names" // Base64 may start with a slash, and be taken for a path.
+			}
+			logError("%s: the file %s cannot be used: %s", source.option, path, message)
 		}
 		return false
 	}

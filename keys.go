@@ -37,7 +37,11 @@ type key struct {
 	jwkAlg  string // the JWK's alg; empty if there is none
 }
 
-const minRSABits = 2048
+// A longer RSA key makes every signature that it checks costly, a stranger's too.
+const (
+	minRSABits = 2048
+	maxRSABits = 8192
+)
 
 // maxSignatures bounds how many signatures are tried for one token.
 const maxSignatures = 16
@@ -116,6 +120,9 @@ func newPublic(public any, kid string) (*key, error) {
 	case *rsa.PublicKey:
 		if pub.N.BitLen() < minRSABits {
 			return nil, fmt.Errorf("an RSA key of %d bits is shorter than 2048", pub.N.BitLen())
+		}
+		if pub.N.BitLen() > maxRSABits {
+			return nil, fmt.Errorf("an RSA key of %d bits is longer than 8192", pub.N.BitLen())
 		}
 		if pub.E < 3 || pub.E%2 == 0 {
 			return nil, errors.New("the RSA key's exponent is not odd and at least 3")
@@ -279,6 +286,12 @@ func finishPrivate(parsed any, err error) (*key, error) {
 	return k, err
 }
 
+// What a key set may take, of memory and of the log.
+const (
+	maxSetKeys      = 1000
+	maxLeftOutLines = 10
+)
+
 // parseJWKS reads a JWK Set (RFC 7517 5). A key that contradicts itself is left out and logged. From a URL, so
 // are secrets and private keys: whoever reads the URL would know them.
 func parseJWKS(text, from string, remote bool) ([]*key, error) {
@@ -290,7 +303,11 @@ func parseJWKS(text, from string, remote bool) ([]*key, error) {
 	if !ok {
 		return nil, errors.New(`it has no list "keys"`)
 	}
+	if len(list) > maxSetKeys {
+		return nil, fmt.Errorf("it has more than %d keys", maxSetKeys)
+	}
 	var keys []*key
+	left := 0
 	for i, element := range list {
 		jwk, ok := element.(map[string]any)
 		if !ok {
@@ -304,7 +321,9 @@ func parseJWKS(text, from string, remote bool) ([]*key, error) {
 			return nil, fmt.Errorf("its key %d: %w", i, err)
 		}
 		if err != nil {
-			logWarning("key %d of %s is left out: %s", i, from, err.Error())
+			if left++; left <= maxLeftOutLines {
+				logWarning("key %d of %s is left out: %s", i, from, err.Error())
+			}
 			continue
 		}
 		keys = append(keys, k)

@@ -29,7 +29,8 @@ type memory struct {
 	mu       sync.RWMutex
 	entries  map[string]*entry
 	version  int64 // grows when a key is gone: entries of an older version have to show that theirs is still there
-	nextLook int64 // the Unix second from which key files and key sets are looked at again
+	nextLook int64 // the Unix second from which key files and key sets are looked at again …
+	lookedAt int64 // … and before which too, since then the clock was set back
 	headers  map[string]*joseHeader
 
 	queue    []string // the entries' keys, oldest first, from head on
@@ -46,6 +47,7 @@ type memory struct {
 
 const (
 	maxRememberedHeaders = 100
+	lookEvery            = 1 // second
 	neverLook            = 1 << 62
 )
 
@@ -121,7 +123,7 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 func look(s *settings, now float64) {
 	m := s.memory
 	m.mu.RLock()
-	isDue := int64(now) >= m.nextLook
+	isDue := int64(now) >= m.nextLook || int64(now) < m.lookedAt
 	m.mu.RUnlock()
 	if isDue {
 		lookAgain(s, now)
@@ -131,11 +133,11 @@ func look(s *settings, now float64) {
 func lookAgain(s *settings, now float64) {
 	m := s.memory
 	m.mu.Lock()
-	if int64(now) < m.nextLook {
+	if int64(now) < m.nextLook && int64(now) >= m.lookedAt {
 		m.mu.Unlock()
 		return
 	}
-	m.nextLook = int64(now) + 1
+	m.lookedAt, m.nextLook = int64(now), int64(now)+lookEvery
 	if !s.keys.watches && len(s.endpoints) == 0 {
 		m.nextLook = neverLook
 	}

@@ -52,7 +52,7 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 		if line := h["Authorization"]; len(line) == 1 && req.Trailer == nil && (ignoresQuery || req.URL.RawQuery == "") {
 			now := time.Now().Unix()
 			m.mu.RLock()
-			e, version, isLookDue := m.entries[line[0]], m.version, now >= m.nextLook
+			e, version, isLookDue := m.entries[line[0]], m.version, now >= m.nextLook || now < m.lookedAt
 			m.mu.RUnlock()
 			if !isLookDue && (h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h)) {
 				if e == nil || e.version != version || now >= e.freshUntil || now < e.freshSince {
@@ -98,12 +98,17 @@ func admitBearer(s *settings, next http.Handler, name string, rw http.ResponseWr
 func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
 	now := seconds(time.Now())
 	look(s, now)
+	if isExcessive(req) {
+		refuse(s, rw, req, name, refuseTooMany, presented{}, 0)
+		return
+	}
 	removeSpellings(s, req)
 	if isPreflight(req) {
 		disarm(s, req)
 		next.ServeHTTP(rw, req)
 		return
 	}
+	dropTunnel(req.Header)
 	p, r := findToken(s, req)
 	switch {
 	case r == nil && p.token == "" && s.config.Optional:
@@ -149,7 +154,7 @@ func forward(s *settings, req *http.Request, p presented, e *entry) {
 func unsurprisingHeaders(s *settings) map[string]bool {
 	names := map[string]bool{}
 	for name := range s.ordinary {
-		names[name] = name != "Cookie" || s.config.Cookie.Name == ""
+		names[name] = name != "Upgrade" && (name != "Cookie" || s.config.Cookie.Name == "")
 	}
 	return names
 }
@@ -157,7 +162,7 @@ func unsurprisingHeaders(s *settings) map[string]bool {
 // isClean removes the spellings of forwarded headers among headers that are not all ordinary, and says whether
 // none of the others needs serve: a cookie that may carry a token, a connection option, a preflight's question.
 func isClean(s *settings, h http.Header) bool {
-	if h["Connection"] != nil || h["Access-Control-Request-Method"] != nil || s.config.Cookie.Name != "" && h["Cookie"] != nil {
+	if h["Connection"] != nil || h["Upgrade"] != nil || h["Access-Control-Request-Method"] != nil || s.config.Cookie.Name != "" && h["Cookie"] != nil {
 		return false
 	}
 	removeNames(h, s.spellings)

@@ -40,6 +40,7 @@ var (
 
 	refuseMalformedHeader = badRequest("malformed_authorization", "the Authorization header is malformed")
 	refuseMalformedForm   = badRequest("malformed_form", "the form could not be read")
+	refuseTooMany         = badRequest("too_many_parts", "the request has more cookies, parameters or connection options than are searched")
 	refuseTwoTokens       = badRequest("multiple_tokens", "more than one token was sent")
 	refuseTooLong         = &refusal{status: http.StatusBadRequest, code: "token_too_long", phrase: "the token is longer than 8 KiB", err: "invalid_request", final: true}
 

@@ -679,7 +679,7 @@ func TestRenewalOverTheNetwork(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+				_, _ = buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
 				_ = buffered.Flush()
 				line, _ := buffered.ReadString('\n')
 				_, _ = io.WriteString(conn, line)
@@ -728,7 +728,7 @@ func TestRenewalOverTheNetwork(t *testing.T) {
 		}
 		_ = conn.Close()
 
-		conn, buffered, resp := open("/upgrade", "Connection: Upgrade\r\nUpgrade: echo\r\n")
+		conn, buffered, resp := open("/upgrade", "Connection: Upgrade\r\nUpgrade: websocket\r\n")
 		if resp.StatusCode != http.StatusSwitchingProtocols || !strings.HasPrefix(resp.Header.Get("Authorization"), "Bearer ") {
 			t.Errorf("upgrade: got %d and %v, want 101 and a renewed token", resp.StatusCode, resp.Header)
 		}

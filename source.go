@@ -2,6 +2,7 @@ package slidingjwt
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -151,6 +152,9 @@ func formValues(req *http.Request, name string) ([]string, error) {
 		// The last field is cut short.
 		start = start[:bytes.LastIndexByte(start, '&')+1]
 	}
+	if bytes.Count(start, []byte("&")) > maxParameters {
+		return nil, errTooMany
+	}
 	return parameters(string(start), name), nil
 }
 
@@ -245,6 +249,34 @@ func isCrossSiteWrite(req *http.Request) bool {
 	}
 	u, err := url.Parse(origin)
 	return err != nil || !strings.EqualFold(u.Host, req.Host)
+}
+
+// The most parts that a request may have of what is searched for the token. A browser sends at most a few hundred
+// cookies; the interpreter takes a microsecond for each part, and a client nothing to repeat one.
+const (
+	maxCookies    = 500
+	maxParameters = 1000
+	maxOptions    = 100
+)
+
+var errTooMany = errors.New("the form has too many fields")
+
+// isExcessive says whether a request has more parts than are searched.
+func isExcessive(req *http.Request) bool {
+	return strings.Count(strings.Join(req.Header["Cookie"], ";"), ";") > maxCookies ||
+		strings.Count(req.URL.RawQuery, "&") > maxParameters ||
+		strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions
+}
+
+// dropTunnel takes off an upgrade to anything but WebSocket. A service that agreed to h2c, say, would take further
+// requests from the client past the gateway, with whatever headers it likes (RFC 9113 has no such upgrade any more).
+func dropTunnel(h http.Header) {
+	protocols := h["Upgrade"]
+	if len(protocols) == 0 || len(protocols) == 1 && strings.EqualFold(protocols[0], "websocket") {
+		return
+	}
+	delete(h, "Upgrade")
+	delete(h, "Http2-Settings")
 }
 
 // isPreflight says whether a request is a CORS preflight, which never carries credentials (Fetch 3.3.6), and

@@ -1,0 +1,113 @@
+package slidingjwt_test
+
+import (
+	"context"
+	"encoding/base64"
+	"math/big"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// What a client can repeat at no cost to itself is bounded before the interpreter walks over it.
+func TestTooManyParts(t *testing.T) {
+	everywhere := options{"signingSecret": secret, "cookie": map[string]any{"name": "session"}, "tokenKey": "token", "forwardHeaders": map[string]any{"X-User-Id": "sub"}}
+	tests := []struct {
+		name, target string
+		header       http.Header
+		want         int
+	}{
+		{"500 cookies", "/", http.Header{"Cookie": {strings.Repeat("a=b;", 499) + "a=b"}}, 401},
+		{"502 cookies", "/", http.Header{"Cookie": {strings.Repeat("a=b;", 501) + "a=b"}}, 400},
+		{"cookies in many lines", "/", http.Header{"Cookie": strings.Split(strings.Repeat("session=x,", 600), ",")}, 400},
+		{"1001 parameters", "/?" + strings.Repeat("a&", 1000), nil, 401},
+		{"1002 parameters", "/?" + strings.Repeat("a&", 1001), nil, 400},
+		{"101 connection options", "/", http.Header{"Connection": {strings.Repeat("a,", 100)}}, 401},
+		{"102 connection options", "/", http.Header{"Connection": {strings.Repeat("a,", 101)}}, 400},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, service := e.middleware(t, everywhere)
+		for _, test := range tests {
+			rec := send(t, handler, "GET", test.target, test.header, nil)
+			if rec.Code != test.want {
+				t.Errorf("%s: got %d, want %d", test.name, rec.Code, test.want)
+			}
+		}
+		form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+		if rec := send(t, handler, "POST", "/", form, strings.NewReader(strings.Repeat("a&", 1001))); rec.Code != 400 {
+			t.Errorf("a form of 1002 fields: got %d, want 400", rec.Code)
+		}
+		if service.calls > 0 {
+			t.Errorf("got %d calls of the service, want none", service.calls)
+		}
+	})
+}
+
+// A client whose service agrees to h2c would send it further requests past the gateway.
+func TestUpgrades(t *testing.T) {
+	tests := []struct {
+		upgrade []string
+		want    bool
+	}{
+		{[]string{"websocket"}, true},
+		{[]string{"WebSocket"}, true},
+		{[]string{"h2c"}, false},
+		{[]string{"websocket, h2c"}, false},
+		{[]string{"websocket", "h2c"}, false},
+		{[]string{"SPDY/3.1"}, false},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, service := e.middleware(t, options{"signingSecret": secret})
+		line := "Bearer " + token(t, valid())
+		for _, test := range tests {
+			for _, name := range []string{"first", "remembered"} {
+				header := http.Header{"Authorization": {line}, "Connection": {"Upgrade"}, "Upgrade": test.upgrade, "Http2-Settings": {"AAAA"}}
+				rec := send(t, handler, "GET", "/", header, nil)
+				got := len(service.request.Header["Upgrade"]) > 0
+				if rec.Code != 200 || got != test.want {
+					t.Errorf("%s, %s: got %d and an upgrade %t, want 200 and %t", test.upgrade, name, rec.Code, got, test.want)
+				}
+			}
+		}
+	})
+}
+
+// A token is walked over member by member only once its signature was found right.
+func TestLooseTokenIsVerifiedFirst(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, _ := e.middleware(t, options{"signingSecret": secret})
+		header := segment(t, map[string]string{"alg": "HS256"})
+		twice := base64.RawURLEncoding.EncodeToString([]byte(`{"exp": 4102444800, "a": 1, "a": 2}`))
+		for token, want := range map[string]string{
+			hs256(header + "." + twice):                                       "token_malformed",
+			hs256(header + "." + twice + "x")[:len(header+twice)+1] + ".AAAA": "bad_signature",
+		} {
+			rec := send(t, handler, "GET", "/", bearer(token), nil)
+			if body := rec.Body.String(); rec.Code != 401 || !strings.Contains(body, "#"+want) {
+				t.Errorf("got %d %s, want 401 %s", rec.Code, body, want)
+			}
+		}
+	})
+}
+
+// A modulus of any length would make each signature cost seconds, a stranger's too.
+func TestLongRSAKey(t *testing.T) {
+	modulus := new(big.Int).Lsh(big.NewInt(1), 8192)
+	n := base64.RawURLEncoding.EncodeToString(modulus.Bytes())
+	bothWays(t, func(t *testing.T, e engine) {
+		_, err := e.new(context.Background(), &spy{}, options{"jwksFile": `{"keys":[{"kty":"RSA","e":"AQAB","n":"` + n + `"}]}`}, "jwt@file")
+		if err == nil || !strings.Contains(err.Error(), "no key that can be used") {
+			t.Errorf("got %v, want the key left out", err)
+		}
+	})
+}
+
+// A secret in base64 may start with a slash, and so be taken for a path.
+func TestSecretIsNoPathInTheLog(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		_, _ = e.new(context.Background(), &spy{}, options{"signingSecret": "/8dGhpc2lzYXNlY3JldA", "signingSecretBase64Encoded": true}, "jwt@file")
+		if strings.Contains(e.log.String(), "8dGhpc2lz") {
+			t.Error("got the secret in the log")
+		}
+	})
+}
