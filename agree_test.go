@@ -15,7 +15,17 @@ import (
 // oddities are values that a member or an option may have where another kind is expected.
 var oddities = []any{
 	nil, true, false, 0, 1, -1, 1.5, json.Number("1e400"), json.Number("12345678901234567890"), "", "a", "api", "JWT", "HS256", "RS256", "https://login.example.com", "a b", "a,b", "5m", "<&>", "\u2028", "žluť",
-	[]any{}, []any{"api"}, []any{"a", 1}, []any{nil}, []any{[]any{"a"}}, []any{map[string]any{}}, map[string]any{}, map[string]any{"a": "b"}, map[string]any{"a": []any{nil, true, 2, "x"}}, 4e9, "verify", []any{"verify"},
+	[]any{},
+	[]any{"api"},
+	[]any{"a", 1},
+	[]any{nil},
+	[]any{[]any{"a"}},
+	[]any{map[string]any{}},
+	map[string]any{},
+	map[string]any{"a": "b"},
+	map[string]any{"a": []any{nil, true, 2, "x"}},
+	4e9, "verify",
+	[]any{"verify"},
 }
 
 func oddity(random *rand.Rand) any { return oddities[random.Intn(len(oddities))] }
