@@ -382,3 +382,69 @@ func TestSpoofingOverTheNetwork(t *testing.T) {
 }
 
 func base64url(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// The header that is set has the configured name, in the form that Go gives it; its other spellings are removed.
+func TestForwardedName(t *testing.T) {
+	tests := []struct{ configured, seen string }{
+		{"X-User", "X-User"},
+		{"x-user", "X-User"},
+		{"X_USER", "X_user"},
+		{"x.user", "X.user"},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		text := token(t, valid())
+		for _, test := range tests {
+			handler, service := e.middleware(t, options{"signingSecret": secret, "forwardHeaders": map[string]any{test.configured: "sub"}})
+			for range [2]int{} {
+				sent := bearer(text)
+				for _, spelling := range []string{"X-User", "x-user", "X_user", "X_USER", "X.user", "X.User"} {
+					sent[spelling] = []string{"eve"}
+				}
+				send(t, handler, "GET", "/", sent, nil)
+				if got, want := service.request.Header, (http.Header{test.seen: {"ada"}}); !reflect.DeepEqual(got, want) {
+					t.Errorf("%s: got %v, want %v", test.configured, got, want)
+				}
+			}
+		}
+	})
+}
+
+// Over HTTP/2, where a service sees announced trailers once it has read the body.
+func TestSpoofedTrailersOverHTTP2(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		var body string
+		var header, trailer http.Header
+		service := http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+			text, _ := io.ReadAll(req.Body)
+			body, header, trailer = string(text), req.Header, req.Trailer
+		})
+		handler, err := e.new(context.Background(), service, options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-User-Id": "sub"}}, "jwt@file")
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(handler)
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		defer server.Close()
+		text := token(t, valid())
+		for range [2]int{} {
+			req, err := http.NewRequest(http.MethodPost, server.URL, chunked{strings.NewReader("body")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = bearer(text)
+			req.Trailer = http.Header{"X-User-Id": {"eve"}, "X_user_id": {"eve"}, "X-Other": {"1"}}
+			resp, err := server.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != 200 || resp.ProtoMajor != 2 || body != "body" || header.Get("X-User-Id") != "ada" {
+				t.Fatalf("got %s %d, %q and %v, want it served", resp.Proto, resp.StatusCode, body, header)
+			}
+			if want := (http.Header{"X-Other": {"1"}}); !reflect.DeepEqual(trailer, want) {
+				t.Errorf("got the trailers %v, want %v", trailer, want)
+			}
+		}
+	})
+}
