@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -27,6 +28,8 @@ const (
 	// unseen tokens come in turn: when one comes again, as many others have come since, so that a memory of
 	// cacheSize (10,000) has long let go of it.
 	unseen = 12_000
+	// profiledFor is how long a profile lasts.
+	profiledFor = 10 * time.Second
 )
 
 // row is a line of the table: medians over the rounds.
@@ -69,7 +72,8 @@ func compare(ctx context.Context, s settings) error {
 		targets = slices.DeleteFunc(targets, func(t *target) bool { return t.base != nil && !wanted.MatchString(t.name) })
 	}
 	for _, t := range targets {
-		if err := errors.Join(t.connect(), t.check(ctx, service)); err != nil {
+		t.connect()
+		if err := t.check(ctx, service); err != nil {
 			return fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
@@ -116,11 +120,7 @@ func start(ctx context.Context, s settings, service *upstream) (targets []*targe
 	if err != nil {
 		return nil, nil, err
 	}
-	g, err := gateway.Start(ctx, gateway.Options{
-		Binary: s.binary, Plugins: others, LogLevel: "ERROR",
-		Static:  map[string]any{"api": map[string]any{"debug": true}},
-		Dynamic: routes(service.url, verifierURL, private, public),
-	})
+	g, err := startGateway(ctx, s, others, routes(service.url, verifierURL, private, public))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,9 +138,9 @@ func start(ctx context.Context, s settings, service *upstream) (targets []*targe
 	}
 
 	fmt.Printf("signing %d tokens …\n", unseen)
-	fresh, err1 := mint(unseen, jwt.SigningMethodRS256, key, nil)
-	expired, err2 := mint(1000, jwt.SigningMethodRS256, key, jwt.MapClaims{"exp": time.Now().Unix() - 3600})
-	hs256, err3 := mint(100, jwt.SigningMethodHS256, []byte(hmacSecret), nil)
+	fresh, err1 := mint(0, unseen, jwt.SigningMethodRS256, key, nil)
+	expired, err2 := mint(0, 1000, jwt.SigningMethodRS256, key, jwt.MapClaims{"exp": time.Now().Unix() - 3600})
+	hs256, err3 := mint(0, 100, jwt.SigningMethodHS256, []byte(hmacSecret), nil)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		stop()
 		return nil, nil, err
@@ -191,15 +191,21 @@ func start(ctx context.Context, s settings, service *upstream) (targets []*targe
 	return targets, stop, nil
 }
 
+// startGateway starts a gateway that logs no refusals, and serves profiles of itself.
+func startGateway(ctx context.Context, s settings, others map[string]gateway.Plugin, dynamic map[string]any) (*gateway.Gateway, error) {
+	return gateway.Start(ctx, gateway.Options{
+		Binary: s.binary, Plugins: others, LogLevel: "ERROR", Dynamic: dynamic,
+		Static: map[string]any{"api": map[string]any{"debug": true}},
+	})
+}
+
 // routes is the gateway's configuration: a router for each way to check a token. Middlewares with different realms
 // share no memory.
 func routes(serviceURL, verifierURL, private, public string) map[string]any {
 	ours := func(realm string, more map[string]any) map[string]any {
-		options := map[string]any{"privateKey": private, "forwardHeaders": forward, "realm": realm}
-		for name, value := range more {
-			options[name] = value
-		}
-		return map[string]any{"plugin": map[string]any{"slidingjwt": options}}
+		options := map[string]any{"privateKey": private, "realm": realm}
+		maps.Copy(options, more)
+		return middleware(options)
 	}
 	headers := make([]string, 0, len(forward))
 	for header := range forward {
@@ -216,13 +222,24 @@ func routes(serviceURL, verifierURL, private, public string) map[string]any {
 		"ask":         map[string]any{"forwardAuth": map[string]any{"address": verifierURL, "authResponseHeaders": headers}},
 		"strip":       map[string]any{"headers": map[string]any{"customRequestHeaders": map[string]any{"Authorization": ""}}},
 	}
-	routers := map[string]any{"debug": map[string]any{"rule": "PathPrefix(`/debug`)", "service": "api@internal"}}
-	for _, name := range []string{"bare", "empty", "seen", "unseen", "refused", "renewing", "textbook", "forwardauth"} {
-		router := map[string]any{"rule": "Path(`/" + name + "`)", "service": "service", "priority": 100}
-		if name != "bare" {
-			router["middlewares"] = []string{name}
-		}
-		routers[name] = router
+	routed := []string{"empty", "seen", "unseen", "refused", "renewing", "textbook", "forwardauth"}
+	return dynamic(serviceURL, middlewares, routed...)
+}
+
+// middleware is this plugin with five claims to forward, and further options.
+func middleware(options map[string]any) map[string]any {
+	options["forwardHeaders"] = forward
+	return map[string]any{"plugin": map[string]any{"slidingjwt": options}}
+}
+
+// dynamic is a configuration with a router for each of those middlewares, a bare one, and the profiles.
+func dynamic(serviceURL string, middlewares map[string]any, routed ...string) map[string]any {
+	routers := map[string]any{
+		"debug": map[string]any{"rule": "PathPrefix(`/debug`)", "service": "api@internal"},
+		"bare":  map[string]any{"rule": "Path(`/bare`)", "service": "service", "priority": 100},
+	}
+	for _, name := range routed {
+		routers[name] = map[string]any{"rule": "Path(`/" + name + "`)", "service": "service", "priority": 100, "middlewares": []string{name}}
 	}
 	return map[string]any{"http": map[string]any{
 		"routers": routers, "middlewares": middlewares,
@@ -272,12 +289,14 @@ func measureAll(ctx context.Context, s settings, service *upstream, targets []*t
 		profiled := s.profile != "" && round == rounds-1
 		for i := range targets {
 			t := targets[(i+max(round, 0))%len(targets)]
+			lasts := duration * time.Duration(max(t.longer, 1))
 			var profile chan error
-			if profiled && t.base != nil {
+			if profiled && t.base == targets[0] {
+				lasts = profiledFor
 				profile = make(chan error, 1)
-				go func() { profile <- writeProfile(ctx, t, s.profile, int(duration.Seconds())+1) }()
+				go func() { profile <- writeProfile(ctx, t, s.profile) }()
 			}
-			m, err := t.measure(ctx, service, duration*time.Duration(max(t.longer, 1)))
+			m, err := t.measure(ctx, service, lasts)
 			if err != nil {
 				return nil, err
 			}
@@ -296,9 +315,9 @@ func measureAll(ctx context.Context, s settings, service *upstream, targets []*t
 }
 
 // writeProfile has the gateway profile itself.
-func writeProfile(ctx context.Context, t *target, file string, seconds int) error {
+func writeProfile(ctx context.Context, t *target, file string) error {
 	base, _, _ := strings.Cut(strings.TrimPrefix(t.url, "http://"), "/")
-	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", base, seconds)
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", base, int(profiledFor.Seconds()))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

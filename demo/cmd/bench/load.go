@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -65,15 +66,15 @@ type sample struct {
 }
 
 // connect opens a target's connections. Each is one client's own, so nothing is shared while the load runs.
-func (t *target) connect() error {
+func (t *target) connect() {
 	address, _, _ := strings.Cut(strings.TrimPrefix(t.url, "http://"), "/")
 	for range connections {
 		t.clients = append(t.clients, &fasthttp.HostClient{
 			Addr: address, MaxConns: 1, MaxIdleConnDuration: time.Hour,
 			NoDefaultUserAgentHeader: true, DisableHeaderNamesNormalizing: true, DisablePathNormalizing: true,
+			ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second,
 		})
 	}
-	return nil
 }
 
 func (t *target) request() *fasthttp.Request {
@@ -150,16 +151,10 @@ func (t *target) converse(ctx context.Context, c int, begin, end time.Time, sent
 			return nil, ctx.Err()
 		}
 		req.Header.Set("Authorization", t.tokens[(t.next.Add(1)-1)%uint64(len(t.tokens))])
-		if err := t.clients[c].Do(req, resp); err != nil {
+		if err := t.ask(c, req, resp); err != nil {
 			return nil, err
 		}
 		sent.Add(1)
-		if got := resp.StatusCode(); got != t.status {
-			return nil, fmt.Errorf("got %d, want %d: %s", got, t.status, resp.Body())
-		}
-		if got := len(resp.Header.Peek("Token-Expires-In")) > 0; got != t.renews {
-			return nil, fmt.Errorf("renewed: got %t, want %t", got, t.renews)
-		}
 		if token := resp.Header.Peek("Authorization"); len(token) > 0 && !renewed[string(token)] {
 			renewed[string(token)] = true
 		}
@@ -170,6 +165,46 @@ func (t *target) converse(ctx context.Context, c int, begin, end time.Time, sent
 		start = now
 	}
 	return latencies, nil
+}
+
+// ask sends a request on a connection, and looks at the answer.
+func (t *target) ask(c int, req *fasthttp.Request, resp *fasthttp.Response) error {
+	if err := t.clients[c].Do(req, resp); err != nil {
+		return err
+	}
+	if got := resp.StatusCode(); got != t.status {
+		return fmt.Errorf("got %d, want %d: %s", got, t.status, resp.Body())
+	}
+	if got := len(resp.Header.Peek("Token-Expires-In")) > 0; got != t.renews {
+		return fmt.Errorf("renewed: got %t, want %t", got, t.renews)
+	}
+	return nil
+}
+
+// send sends each of the lines once, on all connections, and returns the gateway's CPU time a request in microseconds.
+func (t *target) send(ctx context.Context, lines []string) (float64, error) {
+	before, err := cpuTime(t.pid)
+	if err != nil {
+		return 0, err
+	}
+	var next atomic.Int64
+	failures := make([]error, connections)
+	var group sync.WaitGroup
+	for c := range t.clients {
+		group.Go(func() {
+			req, resp := t.request(), &fasthttp.Response{}
+			for i := next.Add(1) - 1; i < int64(len(lines)) && failures[c] == nil; i = next.Add(1) - 1 {
+				req.Header.Set("Authorization", lines[i])
+				failures[c] = errors.Join(ctx.Err(), t.ask(c, req, resp))
+			}
+		})
+	}
+	group.Wait()
+	after, err := cpuTime(t.pid)
+	if err := errors.Join(append(failures, err)...); err != nil {
+		return 0, fmt.Errorf("%s: %w", t.name, err)
+	}
+	return microseconds(after-before) / float64(len(lines)), nil
 }
 
 // reached compares what the service saw with what it should have seen.

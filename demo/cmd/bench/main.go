@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
 )
@@ -43,11 +44,12 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute) // Whatever happens, it ends.
+	defer cancel()
 	// The load's garbage must not be what is measured.
 	debug.SetGCPercent(400)
 	if err := run(ctx, s, *growth); err != nil {
-		stop()
-		log.Fatal(err) //nolint:gocritic // stop has run.
+		log.Fatal(err) //nolint:gocritic // What is deferred has nothing left to end.
 	}
 }
 

@@ -51,3 +51,63 @@ func chart(found results) []byte {
 		left, total-8, html.EscapeString(found.CPU), found.Cores, found.Connections)
 	return []byte(b.String())
 }
+
+// growthChart draws the curves side by side: the ratio to bare over the number of tokens and of keys, and the heap
+// over the number of distinct tokens.
+func growthChart(found growth) []byte {
+	type dot struct {
+		label string
+		value float64
+	}
+	type panel struct {
+		title string
+		most  float64
+		dots  []dot
+	}
+	var panels []panel
+	for _, c := range found.Curves {
+		p := panel{title: "Throughput of bare, by " + c.Name, most: 1.2}
+		for _, at := range c.Points {
+			p.dots = append(p.dots, dot{thousands(at.N), at.Ratio})
+		}
+		panels = append(panels, p)
+	}
+	stream := panel{title: "MiB held, by distinct tokens sent"}
+	for _, h := range found.Stream {
+		stream.dots = append(stream.dots, dot{thousands(h.Requests), h.MiB})
+		stream.most = max(stream.most, 1.2*h.MiB)
+	}
+	panels = append(panels, stream)
+
+	const width, height, top, bottom = 300, 170, 40, 190
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d 225" role="img" aria-label="What does not grow">`, width*len(panels))
+	b.WriteString(style)
+	for i, p := range panels {
+		left := i*width + 40
+		step := float64(width-80) / float64(max(len(p.dots)-1, 1))
+		fmt.Fprintf(&b, `<text x="%d" y="20">%s</text>`, left-20, html.EscapeString(p.title))
+		fmt.Fprintf(&b, `<line class="line" x1="%d" x2="%d" y1="%d" y2="%d"/>`, left-20, left+width-60, bottom, bottom)
+		var path strings.Builder
+		for j, d := range p.dots {
+			x, y := float64(left)+float64(j)*step, bottom-d.value/p.most*(height-top)
+			fmt.Fprintf(&path, "%.0f,%.0f ", x, y)
+			fmt.Fprintf(&b, `<circle class="ours" cx="%.0f" cy="%.0f" r="4"/><text x="%.0f" y="%.0f" text-anchor="middle">%.3g</text>`, x, y, x, y-10, d.value)
+			fmt.Fprintf(&b, `<text class="soft" x="%.0f" y="%d" text-anchor="middle">%s</text>`, x, bottom+18, d.label)
+		}
+		fmt.Fprintf(&b, `<polyline class="line" fill="none" points="%s"/>`, strings.TrimSpace(path.String()))
+	}
+	b.WriteString("</svg>\n")
+	return []byte(b.String())
+}
+
+// thousands writes 100000 as 100k.
+func thousands(n int) string {
+	switch {
+	case n >= 1_000_000:
+		return fmt.Sprintf("%gM", float64(n)/1_000_000)
+	case n >= 1000:
+		return fmt.Sprintf("%gk", float64(n)/1000)
+	}
+	return fmt.Sprint(n)
+}

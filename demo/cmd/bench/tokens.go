@@ -27,8 +27,9 @@ func session(n int) jwt.MapClaims {
 	}
 }
 
-// mint signs n tokens, on all cores, and returns them as lines of Authorization. The changes are made to each one's claims.
-func mint(n int, method jwt.SigningMethod, key crypto.PrivateKey, changes jwt.MapClaims) ([]string, error) {
+// mint signs n users' tokens, on all cores, and returns them as lines of Authorization. The changes are made to each
+// one's claims.
+func mint(from, n int, method jwt.SigningMethod, key crypto.PrivateKey, changes jwt.MapClaims) ([]string, error) {
 	lines := make([]string, n)
 	workers := runtime.GOMAXPROCS(0)
 	failures := make([]error, workers)
@@ -36,7 +37,7 @@ func mint(n int, method jwt.SigningMethod, key crypto.PrivateKey, changes jwt.Ma
 	for w := range workers {
 		group.Go(func() {
 			for i := w; i < n; i += workers {
-				claims := session(i)
+				claims := session(from + i)
 				maps.Copy(claims, changes)
 				token, err := jwt.NewWithClaims(method, claims).SignedString(key)
 				if err != nil {
@@ -54,6 +55,16 @@ func mint(n int, method jwt.SigningMethod, key crypto.PrivateKey, changes jwt.Ma
 		}
 	}
 	return lines, nil
+}
+
+// mintLong makes tokens of a length, "Bearer " included; or a byte less, as base64 has it.
+func mintLong(from, n, length int) ([]string, error) {
+	short, err := mint(from, 1, jwt.SigningMethodHS256, []byte(hmacSecret), jwt.MapClaims{"more": ""})
+	if err != nil {
+		return nil, err
+	}
+	more := strings.Repeat("x", (length-len(short[0]))*3/4)
+	return mint(from, n, jwt.SigningMethodHS256, []byte(hmacSecret), jwt.MapClaims{"more": more})
 }
 
 // forged are the tokens with each other's signatures: well formed, made by the right key, and wrong.
