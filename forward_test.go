@@ -50,6 +50,8 @@ func TestForwardedValues(t *testing.T) {
 		{"string like a number", `"007"`, "007"},
 		{"string like null", `"null"`, "null"},
 		{"empty string", `""`, ""},
+		{"space before", `" ada"`, absent},
+		{"space behind", `"ada "`, absent},
 		{"string of 4 KiB", `"` + kib + kib + kib + kib + `"`, kib + kib + kib + kib},
 		{"string of more", `"` + kib + kib + kib + kib + `x"`, absent},
 		{"string of more bytes, not characters", `"` + strings.Repeat("é", 2049) + `"`, absent},
