@@ -393,8 +393,7 @@ func TestLoggedOptions(t *testing.T) {
 	bothWays(t, func(t *testing.T, e engine) {
 		for _, test := range tests {
 			before := len(e.log.String())
-			// The realm makes the options distinct, so that they are looked at anew.
-			e.middleware(t, merged(options{"signingSecret": secret, "realm": "logged " + test.name}, test.options))
+			e.middleware(t, merged(options{"signingSecret": secret, "realm": distinct()}, test.options))
 			got := e.log.String()[before:]
 			if test.want == "" && got != "" || !strings.Contains(got, test.want) || strings.Count(got, "\n") > 1 {
 				t.Errorf("%s: got the log %q, want one line with %q", test.name, got, test.want)

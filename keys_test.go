@@ -168,6 +168,11 @@ func answered(t testing.TB, rec *httptest.ResponseRecorder) string {
 	return fmt.Sprintf("%d %s", rec.Code, code)
 }
 
+var distinctRealms atomic.Int32
+
+// distinct is a realm that no other middleware has, so that its options are looked at anew.
+func distinct() string { return fmt.Sprint("realm ", distinctRealms.Add(1)) }
+
 func writeFile(t testing.TB, name, text string) string {
 	t.Helper()
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -349,10 +354,9 @@ func TestContradictingJWKs(t *testing.T) {
 	good := keyPair(t, "P-384")
 	goodToken := signedBy(t, good, claims{"alg": "ES384"}, valid())
 	bothWays(t, func(t *testing.T, e engine) {
-		for i, test := range tests {
+		for _, test := range tests {
 			before := len(e.log.String())
-			// The realm makes the options distinct, so that the set is read anew.
-			handler, _ := e.middleware(t, options{"jwksFile": jwkSet(t, test.jwk, publicJWK(t, good)), "realm": fmt.Sprint("contradiction ", i)})
+			handler, _ := e.middleware(t, options{"jwksFile": jwkSet(t, test.jwk, publicJWK(t, good)), "realm": distinct()})
 			if got := verdict(t, handler, goodToken); got != "served" {
 				t.Errorf("%s: the key beside it: got %s, want served", test.name, got)
 			}
