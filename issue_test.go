@@ -418,8 +418,12 @@ func TestTokenOnIssuingRoute(t *testing.T) {
 			rw.Header().Set("X-Issue-Claims", `{"sub":"ada"}`)
 		}, func(t *testing.T, l *login) {
 			for _, sent := range []http.Header{
-				bearer(good), bearer("bad"), bearer("bad bad"), {"Authorization": {"Basic eDp5"}}, {"Cookie": {"session=" + good}}, {"Cookie": {"session=a; session=b"}},
-				{"Cookie": {"session=" + good}, "Sec-Fetch-Site": {"cross-site"}}, {"Authorization": {"Bearer " + good}, "Cookie": {"session=other"}},
+				bearer(good), bearer("bad"), bearer("bad bad"),
+				{"Authorization": {"Basic eDp5"}},
+				{"Cookie": {"session=" + good}},
+				{"Cookie": {"session=a; session=b"}},
+				{"Cookie": {"session=" + good}, "Sec-Fetch-Site": {"cross-site"}},
+				{"Authorization": {"Bearer " + good}, "Cookie": {"session=other"}},
 			} {
 				a := l.send(t, "POST", sent)
 				if a.status != 200 || payload(t, issued(t, a))["sub"] != "ada" {

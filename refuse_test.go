@@ -422,10 +422,10 @@ func TestNothingSecretIsTold(t *testing.T) {
 			for _, bad := range []string{text[:len(text)-6] + "AAAAAA", text + ".x", text + "=", strings.Replace(text, ".", "..", 1), text[1:]} {
 				for _, sent := range []http.Header{bearer(bad), bearer(bad + " " + bad), {"Cookie": {"session=" + bad}}, {"Authorization": {"Bearer " + bad, bad}}} {
 					rec := send(t, handler, "GET", "/", sent, nil)
-					told.WriteString(fmt.Sprint(rec.Code, rec.Header(), rec.Body))
+					_, _ = fmt.Fprint(&told, rec.Code, rec.Header(), rec.Body)
 				}
 				rec := send(t, handler, "GET", "/?access_token="+bad, nil, nil)
-				told.WriteString(fmt.Sprint(rec.Code, rec.Header(), rec.Body))
+				_, _ = fmt.Fprint(&told, rec.Code, rec.Header(), rec.Body)
 			}
 		})
 		parts := strings.Split(text, ".")
