@@ -75,6 +75,9 @@ func newKeyring(p *problems, c *Config) *keyring {
 
 // parseKeys reads an option's text. Its errors never repeat it.
 func parseKeys(source *keySource, text string) ([]*key, error) {
+	if strings.HasPrefix(text, "urn:k8s:secret:") {
+		return nil, errors.New("it is a reference to a Kubernetes secret that nobody has resolved, which anybody could guess")
+	}
 	switch source.option {
 	case "jwksFile":
 		keys, err := parseJWKS(text, "jwksFile", false)

@@ -111,3 +111,15 @@ func TestSecretIsNoPathInTheLog(t *testing.T) {
 		}
 	})
 }
+
+// A provider that knows no Kubernetes hands the reference over as it is, and its text would be the secret.
+func TestUnresolvedSecret(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, option := range []string{"signingSecret", "privateKey", "publicKey", "jwksFile"} {
+			_, err := e.new(context.Background(), &spy{}, options{option: "urn:k8s:secret:a-name-of-some-length:signingSecret"}, "jwt@file")
+			if err == nil || !strings.Contains(err.Error(), option+": it is a reference to a Kubernetes secret") {
+				t.Errorf("%s: got %v, want it refused", option, err)
+			}
+		}
+	})
+}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sort"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -41,11 +44,11 @@ func sharedSettings(ctx context.Context, c *Config) (*settings, error) {
 		return nil, errors.New("the options cannot be read")
 	}
 	now := time.Now().Unix()
-	fingerprint := string(options)
+	fingerprint := string(options) + unknownNames(c)
 	registry.mu.Lock()
 	sweep(now)
 	shared := registry.settings[fingerprint]
-	if shared != nil && !hasUnknown(c) {
+	if shared != nil {
 		shared.ctx, shared.idleSince = ctx, 0
 		registry.mu.Unlock()
 		return shared.settings, nil
@@ -64,14 +67,20 @@ func sharedSettings(ctx context.Context, c *Config) (*settings, error) {
 	return s, nil
 }
 
-// hasUnknown says whether there are options that the fingerprint does not show.
-func hasUnknown(c *Config) bool {
+// unknownNames are the names of options that do not exist, which JSON does not show.
+func unknownNames(c *Config) string {
+	all := []map[string]any{c.Unknown, c.Cookie.Unknown, c.Renew.Unknown, c.Issue.Unknown, c.ClientConfig.Unknown, c.ClientConfig.TLS.Unknown}
 	for _, trusted := range c.TrustedIssuers {
-		if len(trusted.Unknown) > 0 {
-			return true
+		all = append(all, trusted.Unknown)
+	}
+	var names []string
+	for i, unknown := range all {
+		for name := range unknown {
+			names = append(names, strconv.Itoa(i)+name)
 		}
 	}
-	return len(c.Unknown)+len(c.Cookie.Unknown)+len(c.Renew.Unknown)+len(c.Issue.Unknown)+len(c.ClientConfig.Unknown)+len(c.ClientConfig.TLS.Unknown) > 0
+	sort.Strings(names)
+	return strings.Join(names, ",")
 }
 
 // shareEndpoints gives settings their key endpoints, and those that are known already with all that was fetched.
