@@ -196,3 +196,19 @@ func compactJSON(value any) (string, bool) {
 	}
 	return strings.TrimSuffix(text.String(), "\n"), utf8.ValidString(text.String())
 }
+
+// forwarded derives the headers that a token sets.
+func forwarded(s *settings, claims map[string]any) (names []string, values [][]string) {
+	for _, header := range s.forward {
+		text, ok := claims[header.path[0]].(string)
+		if !ok || len(header.path) > 1 {
+			text, ok = structuredValue(claims[header.path[0]], header.path)
+		}
+		// Space at an end is lost on the way, and "ada " would arrive as ada.
+		if ok && len(text) <= maxHeaderValueBytes && !strings.ContainsAny(text, controls) && strings.Trim(text, " ") == text {
+			names = append(names, header.name)
+			values = append(values, []string{text})
+		}
+	}
+	return names, values
+}

@@ -136,25 +136,8 @@ func interpret() (engine, error) {
 
 // layOut writes the plugin and its dependencies under a GOPATH.
 func layOut(goPath string) error {
-	root := filepath.Join(goPath, "src", "github.com", "slidingjwt", "slidingjwt")
-	if err := os.MkdirAll(root, 0o755); err != nil {
+	if err := copyGo(".", filepath.Join(goPath, "src", "github.com", "slidingjwt", "slidingjwt")); err != nil {
 		return err
-	}
-	sources, err := filepath.Glob("*.go")
-	if err != nil {
-		return err
-	}
-	for _, source := range sources {
-		if strings.HasSuffix(source, "_test.go") {
-			continue
-		}
-		text, err := os.ReadFile(source)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(root, source), text, 0o600); err != nil {
-			return err
-		}
 	}
 	for _, module := range []string{"github.com/golang-jwt/jwt/v5", "github.com/traefik/paerser/types"} {
 		list := exec.Command("go", "list", "-f", "{{.Dir}}", module)

@@ -1,20 +1,8 @@
 package slidingjwt
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/hmac"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/json"
-	"errors"
-	"hash"
-	"io"
-	"math/big"
 	"strings"
-	"unicode/utf8"
 )
 
 const maxHeaderBytes = 2 << 10
@@ -273,111 +261,6 @@ func audiences(aud any) ([]string, bool) {
 	return texts, true
 }
 
-// findKey finds the key that signed a token, among those that may: a trusted issuer's for its own tokens, ours
-// and jwksUrl's for all others. Ours are tried first, so that what they can answer waits for nobody.
-func findKey(s *settings, claims map[string]any, h *joseHeader, input string, signature []byte, now float64) (*key, *keyURL, *refusal, int) {
-	if len(s.trusted) > 0 {
-		if issuer, ok := claims["iss"].(string); ok && s.trusted[issuer] != nil {
-			endpoint := s.trusted[issuer]
-			k, r, wait := tryEndpoint(endpoint, h, input, signature, maxSignatures, now)
-			return k, endpoint, r, wait
-		}
-	}
-	own := currentRing(s.keys)
-	k, r, left := tryKeys(own.set, h, input, signature, maxSignatures)
-	if k != nil {
-		return k, nil, nil, 0
-	}
-	if s.others != nil {
-		k, theirs, wait := tryEndpoint(s.others, h, input, signature, left, now)
-		if k != nil || theirs == refuseUnavailable {
-			return k, s.others, theirs, wait
-		}
-		if theirs == refuseSignature || r == refuseUnknownKey {
-			r = theirs
-		}
-	}
-	if own.incomplete {
-		return nil, nil, refuseUnavailable, 1
-	}
-	return nil, nil, r, 0
-}
-
-// tryKeys tries the signature with the keys that fit the token, up to a limit, and returns what is left of it.
-func tryKeys(set *keySet, h *joseHeader, input string, signature []byte, limit int) (k *key, r *refusal, left int) {
-	keys := candidates(set, h.alg, h.kid)
-	for i, k := range keys {
-		if i == limit {
-			return nil, refuseSignature, 0
-		}
-		if verifySignature(k, h.alg, input, signature) {
-			return k, nil, limit
-		}
-	}
-	if len(keys) > 0 {
-		return nil, refuseSignature, limit - len(keys)
-	}
-	if h.kid != "" && !set.kids[h.kid] {
-		return nil, refuseUnknownKey, limit
-	}
-	return nil, refuseAlgorithm, limit
-}
-
-// verifySignature checks a signature with a key that is bound to the algorithm (RFC 7518 3, RFC 8037 3.1).
-//
-// Yaegi: the primitives are called directly; through golang-jwt's interpreted methods each costs 7 to 15 µs more,
-// and its PSS takes a salt of any length.
-func verifySignature(k *key, alg, input string, signature []byte) bool {
-	if k.rsa != nil && len(signature) != k.rsa.Size() {
-		return false
-	}
-	if k.rsa != nil && alg == "RS256" {
-		sum := sha256.Sum256([]byte(input))
-		return rsa.VerifyPKCS1v15(k.rsa, crypto.SHA256, sum[:], signature) == nil
-	}
-	if k.ed != nil {
-		return ed25519.Verify(k.ed, []byte(input), signature)
-	}
-	return verifyOther(k, alg, input, signature)
-}
-
-// verifyOther is the less usual part of verifySignature.
-func verifyOther(k *key, alg, input string, signature []byte) bool {
-	var digest []byte
-	var kind crypto.Hash
-	var newHash func() hash.Hash
-	switch alg[2:] {
-	case "256":
-		kind, newHash = crypto.SHA256, sha256.New
-	case "384":
-		kind, newHash = crypto.SHA384, sha512.New384
-	default:
-		kind, newHash = crypto.SHA512, sha512.New
-	}
-	if k.secret != nil {
-		mac := hmac.New(newHash, k.secret)
-		_, _ = mac.Write([]byte(input)) // It never fails (package hash).
-		digest = mac.Sum(nil)
-		return hmac.Equal(signature, digest)
-	}
-	sum := newHash()
-	_, _ = sum.Write([]byte(input))
-	digest = sum.Sum(nil)
-	if k.ecdsa != nil {
-		size := (k.ecdsa.Curve.Params().BitSize + 7) / 8
-		if len(signature) != 2*size {
-			return false
-		}
-		r, s := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
-		return ecdsa.Verify(k.ecdsa, digest, r, s)
-	}
-	if alg[0] == 'P' {
-		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: kind}
-		return rsa.VerifyPSS(k.rsa, kind, digest, signature, options) == nil
-	}
-	return rsa.VerifyPKCS1v15(k.rsa, kind, digest, signature) == nil
-}
-
 // checkParties checks whom a token is from and for.
 func checkParties(s *settings, claims map[string]any) *refusal {
 	if s.config.Issuer != "" && claims["iss"] != s.config.Issuer {
@@ -427,22 +310,6 @@ func scopesOf(claims map[string]any) []string {
 	return texts
 }
 
-// forwarded derives the headers that a token sets.
-func forwarded(s *settings, claims map[string]any) (names []string, values [][]string) {
-	for _, header := range s.forward {
-		text, ok := claims[header.path[0]].(string)
-		if !ok || len(header.path) > 1 {
-			text, ok = structuredValue(claims[header.path[0]], header.path)
-		}
-		// Space at an end is lost on the way, and "ada " would arrive as ada.
-		if ok && len(text) <= maxHeaderValueBytes && !strings.ContainsAny(text, controls) && strings.Trim(text, " ") == text {
-			names = append(names, header.name)
-			values = append(values, []string{text})
-		}
-	}
-	return names, values
-}
-
 // setFresh notes the whole seconds in which a token is valid for sure and nothing is due.
 func setFresh(s *settings, e *entry) {
 	if e.refused != nil {
@@ -467,84 +334,3 @@ func setFresh(s *settings, e *entry) {
 
 // farAway is a NumericDate that no clock will show, and that an int64 can hold.
 const farAway = 1e15
-
-var errNotStrict = errors.New("not one JSON object with distinct members")
-
-// strictObject reads one JSON object: valid UTF-8, no member twice at any depth, nothing behind it, numbers as
-// they are written (RFC 8259 4, RFC 8725 3.1).
-func strictObject(text string) (map[string]any, error) {
-	object, isStrict := decodeObject(text)
-	if object == nil || !isStrict && checkMembers(text) != nil {
-		return nil, errNotStrict
-	}
-	return object, nil
-}
-
-// decodeObject reads a JSON object, nil if there is none, and says whether it is strict for sure. If not,
-// checkMembers decides.
-//
-// Yaegi: checkMembers costs 30 µs. Writing the object again costs 4, and shows it as well: what is written is as
-// long as what was read if and only if no member was dropped and there is no white space, provided that nothing in
-// it is written in more than one way.
-func decodeObject(text string) (object map[string]any, isStrict bool) {
-	if !utf8.ValidString(text) {
-		return nil, false
-	}
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	if err := decoder.Decode(&object); err != nil || object == nil {
-		return nil, false
-	}
-	if strings.ContainsAny(text, "<>&\\\u2028\u2029\ufffd") {
-		return object, false
-	}
-	written, err := json.Marshal(object)
-	return object, err == nil && len(written) == len(text)
-}
-
-// checkMembers walks over a JSON text and refuses a member that is there twice, and anything behind the text.
-func checkMembers(text string) error {
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()        // Else a number beyond float64 is an error.
-	var open []map[string]bool // the members of each open object; nil for a list
-	isName := false
-	for {
-		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return errNotStrict
-		}
-		inObject := len(open) > 0 && open[len(open)-1] != nil
-		if name, ok := token.(string); ok && inObject && isName {
-			if open[len(open)-1][name] {
-				return errNotStrict
-			}
-			open[len(open)-1][name] = true
-			isName = false
-			continue
-		}
-		if delim, ok := token.(json.Delim); ok {
-			switch delim {
-			case '{':
-				open = append(open, map[string]bool{})
-				isName = true
-				continue
-			case '[':
-				var list map[string]bool // Yaegi: an untyped nil cannot be appended.
-				open = append(open, list)
-				continue
-			default:
-				open = open[:len(open)-1]
-			}
-		}
-		if len(open) == 0 {
-			if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-				return errNotStrict
-			}
-			return nil
-		}
-		isName = open[len(open)-1] != nil
-	}
-}

@@ -1,0 +1,90 @@
+package slidingjwt
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+var errNotStrict = errors.New("not one JSON object with distinct members")
+
+// strictObject reads one JSON object: valid UTF-8, no member twice at any depth, nothing behind it, numbers as
+// they are written (RFC 8259 4, RFC 8725 3.1).
+func strictObject(text string) (map[string]any, error) {
+	object, isStrict := decodeObject(text)
+	if object == nil || !isStrict && checkMembers(text) != nil {
+		return nil, errNotStrict
+	}
+	return object, nil
+}
+
+// decodeObject reads a JSON object, nil if there is none, and says whether it is strict for sure. If not,
+// checkMembers decides.
+//
+// Yaegi: checkMembers costs 30 µs. Writing the object again costs 4, and shows it as well: what is written is as
+// long as what was read if and only if no member was dropped and there is no white space, provided that nothing in
+// it is written in more than one way.
+func decodeObject(text string) (object map[string]any, isStrict bool) {
+	if !utf8.ValidString(text) {
+		return nil, false
+	}
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&object); err != nil || object == nil {
+		return nil, false
+	}
+	if strings.ContainsAny(text, "<>&\\\u2028\u2029\ufffd") {
+		return object, false
+	}
+	written, err := json.Marshal(object)
+	return object, err == nil && len(written) == len(text)
+}
+
+// checkMembers walks over a JSON text and refuses a member that is there twice, and anything behind the text.
+func checkMembers(text string) error {
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()        // Else a number beyond float64 is an error.
+	var open []map[string]bool // the members of each open object; nil for a list
+	isName := false
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return errNotStrict
+		}
+		inObject := len(open) > 0 && open[len(open)-1] != nil
+		if name, ok := token.(string); ok && inObject && isName {
+			if open[len(open)-1][name] {
+				return errNotStrict
+			}
+			open[len(open)-1][name] = true
+			isName = false
+			continue
+		}
+		if delim, ok := token.(json.Delim); ok {
+			switch delim {
+			case '{':
+				open = append(open, map[string]bool{})
+				isName = true
+				continue
+			case '[':
+				var list map[string]bool // Yaegi: an untyped nil cannot be appended.
+				open = append(open, list)
+				continue
+			default:
+				open = open[:len(open)-1]
+			}
+		}
+		if len(open) == 0 {
+			if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+				return errNotStrict
+			}
+			return nil
+		}
+		isName = open[len(open)-1] != nil
+	}
+}

@@ -1,0 +1,328 @@
+package slidingjwt
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+)
+
+// publicJWK writes the required members of a public key's JWK in the order of RFC 7638 3.
+func publicJWK(k *key) string {
+	switch {
+	case k.rsa != nil:
+		return `{"e":"` + b64.EncodeToString(big.NewInt(int64(k.rsa.E)).Bytes()) + `","kty":"RSA","n":"` + b64.EncodeToString(k.rsa.N.Bytes()) + `"}`
+	case k.ecdsa != nil:
+		size := (k.ecdsa.Curve.Params().BitSize + 7) / 8
+		x := b64.EncodeToString(k.ecdsa.X.FillBytes(make([]byte, size)))
+		y := b64.EncodeToString(k.ecdsa.Y.FillBytes(make([]byte, size)))
+		return `{"crv":"` + k.ecdsa.Curve.Params().Name + `","kty":"EC","x":"` + x + `","y":"` + y + `"}`
+	case k.ed != nil:
+		return `{"crv":"Ed25519","kty":"OKP","x":"` + b64.EncodeToString(k.ed) + `"}`
+	}
+	return ""
+}
+
+// What a key set may take, of memory and of the log.
+const (
+	maxSetKeys      = 1000
+	maxLeftOutLines = 10
+)
+
+// parseJWKS reads a JWK Set (RFC 7517 5). A key that contradicts itself is left out and logged. From a URL, so
+// are secrets and private keys: whoever reads the URL would know them.
+func parseJWKS(text, from string, remote bool) ([]*key, error) {
+	set, err := strictObject(text)
+	if err != nil {
+		return nil, errors.New("it is no JSON object")
+	}
+	list, ok := set["keys"].([]any)
+	if !ok {
+		return nil, errors.New(`it has no list "keys"`)
+	}
+	if len(list) > maxSetKeys {
+		return nil, fmt.Errorf("it has more than %d keys", maxSetKeys)
+	}
+	var keys []*key
+	left := 0
+	for i, element := range list {
+		jwk, ok := element.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("its key %d is no JSON object", i)
+		}
+		k, err := parseJWK(jwk)
+		if err == nil && remote && hasPrivateMember(jwk) {
+			err = errors.New("it is secret, and a key set from a URL is public")
+		}
+		if errors.Is(err, errTooWeak) && !remote {
+			return nil, fmt.Errorf("its key %d: %w", i, err)
+		}
+		if err != nil {
+			if left++; left <= maxLeftOutLines {
+				logWarning("key %d of %s is left out: %s", i, from, err.Error())
+			}
+			continue
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("it holds no key that can be used")
+	}
+	return keys, nil
+}
+
+// hasPrivateMember says whether a JWK tells what its owner alone may know (RFC 7518 6.2.2, 6.3.2, 6.4.1).
+func hasPrivateMember(jwk map[string]any) bool {
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if _, there := jwk[name]; there {
+			return true
+		}
+	}
+	return false
+}
+
+var errTooWeak = errors.New("it is too weak")
+
+// parseJWK reads a key whose members agree (RFC 7517 4, RFC 7518 6, RFC 8037 2).
+func parseJWK(jwk map[string]any) (*key, error) {
+	for _, name := range []string{"kid", "alg", "use", "kty", "crv"} {
+		if value, there := jwk[name]; there {
+			if _, ok := value.(string); !ok {
+				return nil, errors.New("its " + name + " is no string")
+			}
+		}
+	}
+	kid, _ := jwk["kid"].(string)
+	if use, there := jwk["use"]; there && use != "sig" {
+		return nil, errors.New("it is not for signatures")
+	}
+	_, signs := jwk["d"]
+	if jwk["kty"] == "oct" {
+		signs = true
+	}
+	if operations, there := jwk["key_ops"]; there {
+		list, ok := operations.([]any)
+		if !ok {
+			return nil, errors.New("its key_ops is no list")
+		}
+		verify, sign := false, false
+		for _, operation := range list {
+			verify = verify || operation == "verify"
+			sign = sign || operation == "sign"
+		}
+		if !verify && (!sign || !signs) {
+			return nil, errors.New("its key_ops has no verify")
+		}
+		signs = signs && sign
+	}
+	k, err := typedJWK(jwk, kid)
+	if err != nil {
+		return nil, err
+	}
+	if !signs {
+		k.private = nil
+	}
+	if alg, there := jwk["alg"].(string); there {
+		if !contains(k.algs, alg) {
+			return nil, errors.New("its alg and its kind disagree")
+		}
+		k.jwkAlg = alg
+		k.algs = []string{alg}
+		if alg == "EdDSA" || alg == "Ed25519" {
+			k.algs = []string{alg, map[string]string{"EdDSA": "Ed25519", "Ed25519": "EdDSA"}[alg]}
+		}
+	}
+	return k, nil
+}
+
+// typedJWK reads the members that a kind of key has.
+func typedJWK(jwk map[string]any, kid string) (*key, error) {
+	curve, _ := jwk["crv"].(string)
+	kind, _ := jwk["kty"].(string) // Yaegi: a switch cannot compare an interface with texts.
+	switch kind {
+	case "oct":
+		secret, err := octets(jwk, "k")
+		if err != nil {
+			return nil, err
+		}
+		k, err := newSecret(secret, kid)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s", errTooWeak, err.Error())
+		}
+		return k, nil
+	case "RSA":
+		k, err := rsaJWK(jwk, kid)
+		return k, err
+	case "EC":
+		k, err := ecdsaJWK(jwk, curve, kid)
+		return k, err
+	case "OKP":
+		if curve != "Ed25519" {
+			return nil, errors.New("its crv is not Ed25519")
+		}
+		x, err := octets(jwk, "x")
+		if err != nil {
+			return nil, err
+		}
+		if _, private := jwk["d"]; !private {
+			k, err := newPublic(ed25519.PublicKey(x), kid)
+			return k, err
+		}
+		d, err := octets(jwk, "d")
+		if err != nil || len(d) != ed25519.SeedSize {
+			return nil, errors.New("its d is malformed")
+		}
+		private := ed25519.NewKeyFromSeed(d)
+		if !bytes.Equal(private[32:], x) {
+			return nil, errors.New("its d and x disagree")
+		}
+		k, err := newPrivate(private, kid)
+		return k, err
+	}
+	return nil, errors.New("its kty is not RSA, EC, OKP or oct")
+}
+
+func rsaJWK(jwk map[string]any, kid string) (*key, error) {
+	n, err := octets(jwk, "n")
+	if err != nil {
+		return nil, err
+	}
+	e, err := octets(jwk, "e")
+	if err != nil {
+		return nil, err
+	}
+	if len(e) > 4 {
+		return nil, errors.New("its e is too large")
+	}
+	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
+	if public.N.BitLen() < minRSABits {
+		return nil, fmt.Errorf("%w: an RSA key of %d bits is shorter than 2048", errTooWeak, public.N.BitLen())
+	}
+	if _, private := jwk["d"]; !private {
+		k, err := newPublic(public, kid)
+		return k, err
+	}
+	d, err := octets(jwk, "d")
+	if err != nil {
+		return nil, err
+	}
+	p, err := octets(jwk, "p")
+	if err != nil {
+		return nil, err
+	}
+	q, err := octets(jwk, "q")
+	if err != nil {
+		return nil, err
+	}
+	private := &rsa.PrivateKey{
+		PublicKey: *public, D: new(big.Int).SetBytes(d),
+		Primes: []*big.Int{new(big.Int).SetBytes(p), new(big.Int).SetBytes(q)},
+	}
+	if err := private.Validate(); err != nil {
+		return nil, errors.New("its private members disagree")
+	}
+	private.Precompute()
+	k, err := newPrivate(private, kid)
+	return k, err
+}
+
+func ecdsaJWK(jwk map[string]any, curveName, kid string) (*key, error) {
+	curves := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
+	curve := curves[curveName]
+	if curve == nil {
+		return nil, errors.New("its crv is not P-256, P-384 or P-521")
+	}
+	size := (curve.Params().BitSize + 7) / 8
+	x, err := octets(jwk, "x")
+	if err != nil {
+		return nil, err
+	}
+	y, err := octets(jwk, "y")
+	if err != nil {
+		return nil, err
+	}
+	if len(x) != size || len(y) != size {
+		return nil, errors.New("its coordinates have not the curve's length")
+	}
+	public := ecdsa.PublicKey{Curve: curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
+	if _, private := jwk["d"]; !private {
+		k, err := newPublic(&public, kid)
+		return k, err
+	}
+	d, err := octets(jwk, "d")
+	if err != nil {
+		return nil, err
+	}
+	if len(d) != size {
+		return nil, errors.New("its d has not the curve's length")
+	}
+	private := &ecdsa.PrivateKey{PublicKey: public, D: new(big.Int).SetBytes(d)}
+	converted, err := private.ECDH()
+	if err != nil {
+		return nil, errors.New("its d is malformed")
+	}
+	point := append(append([]byte{4}, x...), y...)
+	if !bytes.Equal(converted.PublicKey().Bytes(), point) {
+		return nil, errors.New("its d and its point disagree")
+	}
+	k, err := newPrivate(private, kid)
+	return k, err
+}
+
+// octets decodes a base64url member.
+func octets(jwk map[string]any, name string) ([]byte, error) {
+	text, ok := jwk[name].(string)
+	if !ok || text == "" || strings.ContainsAny(text, "\r\n") {
+		return nil, errors.New("its " + name + " is missing or malformed")
+	}
+	value, err := b64.DecodeString(text)
+	if err != nil {
+		return nil, errors.New("its " + name + " is missing or malformed")
+	}
+	return value, nil
+}
+
+// jwkSet writes the public halves of keys as a JWK Set (RFC 7517 5). Secrets have none.
+func jwkSet(keys []*key) []byte {
+	list := []json.RawMessage{}
+	for _, k := range keys {
+		if k.secret != nil || len(k.algs) == 0 {
+			continue
+		}
+		members := `{"kid":` + jsonString(keyID(k)) + `,"use":"sig",`
+		if k.jwkAlg != "" {
+			members += `"alg":"` + k.jwkAlg + `",`
+		}
+		list = append(list, json.RawMessage(members+publicJWK(k)[1:]))
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(map[string]any{"keys": list})
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
+// keyID is a key's kid, else its RFC 7638 thumbprint; a secret without a kid has none.
+func keyID(k *key) string {
+	if k.kid == "" && k.secret == nil {
+		return k.print
+	}
+	return k.kid
+}
+
+func jsonString(text string) string {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return `""`
+	}
+	return string(quoted)
+}
