@@ -159,6 +159,8 @@ func TestBrokenKeyEndpoint(t *testing.T) {
 		{"a duplicate member", says(strings.Replace(both, `{"keys"`, `{"keys":[],"keys"`, 1)), false, down, unknown, 1},
 		{"half a set", says(both[:len(both)/2]), false, down, unknown, 1},
 		{"2 MiB", says(strings.Replace(both, `{`, `{"filler":"`+strings.Repeat("x", 2<<20)+`",`, 1)), false, down, unknown, 1},
+		{"1 MiB", says(strings.Replace(both, `{`, `{"filler":"`+strings.Repeat("x", 1<<20-len(both)-len(`"filler":"",`))+`",`, 1)), false, "served", "served", 1},
+		{"1 MiB and a byte", says(strings.Replace(both, `{`, `{"filler":"`+strings.Repeat("x", 1<<20-len(both)-len(`"filler":"",`)+1)+`",`, 1)), false, down, unknown, 1},
 		{"2 MiB, compressed", func(rw http.ResponseWriter, _ *http.Request) {
 			compressed(rw, strings.Replace(both, `{`, `{"filler":"`+strings.Repeat("x", 2<<20)+`",`, 1))
 		}, false, down, unknown, 1},
