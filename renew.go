@@ -79,22 +79,34 @@ func renew(s *settings, h http.Header, req *http.Request, p presented, e *entry,
 	if now >= e.exp || now < e.iat || now < e.nbf || (!p.header && !p.cookie && !p.form) {
 		return
 	}
+	all := &s.memory.renewals
+	all.mu.Lock()
+	r := all.byToken[p.token]
+	isReady := r != nil && r.isSigned && now-r.at < renewalKept && now >= r.at
+	all.mu.Unlock()
+	if !isReady {
+		r = makeRenewal(s, p.token, e, now)
+	}
+	if r != nil && r.token != "" {
+		deliver(s, h, req, p, r.token, r.exp-now, e.authTime+s.renewal.maxSession-now)
+	}
+}
+
+// makeRenewal renews a token once for all who ask for it meanwhile; nil if that gains less than a tenth of its lifetime.
+func makeRenewal(s *settings, token string, e *entry, now float64) *renewed {
 	lifetime := s.renewal.lifetime
 	if lifetime == 0 {
 		lifetime = e.exp - e.iat
 	}
 	exp := math.Floor(math.Min(now+lifetime, e.authTime+s.renewal.maxSession))
 	if exp-e.exp < lifetime/10 {
-		return
+		return nil
 	}
-	r, isSigned := renewal(&s.memory.renewals, p.token, now)
+	r, isSigned := renewal(&s.memory.renewals, token, now)
 	if !isSigned {
-		signOnce(s, r, p.token, e, now, exp)
+		signOnce(s, r, token, e, now, exp)
 	}
-	if r.token == "" {
-		return
-	}
-	deliver(s, h, req, p, r.token, r.exp-now, e.authTime+s.renewal.maxSession-now)
+	return r
 }
 
 // signOnce makes a renewed token: the first request signs, the others wait for it.
@@ -241,31 +253,41 @@ func sign(signer *key, typ, payload string) (string, error) {
 // deliver adds a token to the response's headers, by every way that it came: never a cookie's in a header that
 // a script can read.
 func deliver(s *settings, h http.Header, req *http.Request, p presented, token string, expiresIn, sessionIn float64) {
-	exposed := "Token-Expires-In, Session-Expires-In"
-	delivered := false
-	if p.cookie {
-		line := cookieLine(s, token, int(expiresIn))
-		if len(line) > maxCookie {
-			logError("a cookie of %d bytes was not set: browsers keep at most %d", len(line), maxCookie)
-		} else {
-			h["Set-Cookie"] = append(h["Set-Cookie"], line)
-			delivered = true
-		}
-	}
-	if p.header || p.form {
-		h[s.renewal.header] = []string{"Bearer " + token}
-		exposed = s.renewal.header + ", " + exposed
-		delivered = true
-	}
-	if !delivered {
+	inHeader := p.header || p.form
+	if p.cookie && !deliverCookie(s, h, token, int(expiresIn)) && !inHeader {
 		return
+	}
+	if inHeader {
+		h[s.renewal.header] = []string{"Bearer " + token}
 	}
 	h["Token-Expires-In"] = []string{strconv.Itoa(int(expiresIn))}
 	h["Session-Expires-In"] = []string{strconv.Itoa(int(sessionIn))}
-	h["Cache-Control"] = []string{"no-store"}
-	if len(req.Header["Origin"]) > 0 {
-		h["Access-Control-Expose-Headers"] = append(h["Access-Control-Expose-Headers"], exposed)
+	h["Cache-Control"] = noStore
+	if req.Header["Origin"] != nil {
+		exposeTo(h, s.renewal.header, inHeader)
 	}
+}
+
+var noStore = []string{"no-store"}
+
+// deliverCookie sets the cookie, and says whether a browser would keep it.
+func deliverCookie(s *settings, h http.Header, token string, maxAge int) bool {
+	line := cookieLine(s, token, maxAge)
+	if len(line) > maxCookie {
+		logError("a cookie of %d bytes was not set: browsers keep at most %d", len(line), maxCookie)
+		return false
+	}
+	h["Set-Cookie"] = append(h["Set-Cookie"], line)
+	return true
+}
+
+// exposeTo lets scripts of another origin read what was added (Fetch 3.3.5).
+func exposeTo(h http.Header, header string, inHeader bool) {
+	names := "Token-Expires-In, Session-Expires-In"
+	if inHeader {
+		names = header + ", " + names
+	}
+	h["Access-Control-Expose-Headers"] = append(h["Access-Control-Expose-Headers"], names)
 }
 
 // cookieLine writes the cookie under the configured attributes; an empty token clears it.
