@@ -60,6 +60,7 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 						return
 					}
 				}
+				// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
 				for i, header := range e.names {
 					h[header] = e.values[i]
 				}
