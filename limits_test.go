@@ -123,3 +123,27 @@ func TestUnresolvedSecret(t *testing.T) {
 		}
 	})
 }
+
+// A list of audiences ends none of the checks behind it.
+func TestListOfAudiencesIsCheckedOn(t *testing.T) {
+	list := claims{"aud": []string{"api", "web"}}
+	tests := []struct {
+		name string
+		c    claims
+		want string
+	}{
+		{"bound", valid().with(list).with(claims{"cnf": map[string]any{"jkt": "x"}}), "bound_token"},
+		{"bound, a string", valid().with(list).with(claims{"cnf": "x"}), "bound_token"},
+		{"no expiry", valid().with(list).with(claims{"exp": nil}), "no_expiry"},
+		{"neither", valid().with(list), ""},
+	}
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, _ := e.middleware(t, options{"signingSecret": secret})
+		for _, test := range tests {
+			rec := send(t, handler, "GET", "/", bearer(token(t, test.c)), nil)
+			if test.want == "" && rec.Code != 200 || test.want != "" && !strings.Contains(rec.Body.String(), "#"+test.want) {
+				t.Errorf("%s: got %d %s, want %q", test.name, rec.Code, rec.Body, test.want)
+			}
+		}
+	})
+}

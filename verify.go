@@ -202,8 +202,8 @@ func readRegistered(e *entry, claims map[string]any) *refusal {
 		if !there {
 			continue
 		}
-		if _, ok := claim.(string); !ok {
-			return wrongType(name, claim)
+		if _, ok := claim.(string); !ok && !isAudienceList(name, claim) {
+			return refuseClaims
 		}
 	}
 	if claims["exp"] == nil {
@@ -220,12 +220,10 @@ var (
 	textClaims = []string{"iss", "sub", "aud"}
 )
 
-// wrongType refuses a claim that is no string, but for an aud that is a list of strings.
-func wrongType(name string, claim any) *refusal {
-	if _, ok := audiences(claim); ok && name == "aud" {
-		return nil
-	}
-	return refuseClaims
+// isAudienceList says whether a claim is an aud that is a list of strings.
+func isAudienceList(name string, claim any) bool {
+	_, ok := audiences(claim)
+	return ok && name == "aud"
 }
 
 // checkTimes compares a token's times with this request's clock.
