@@ -135,15 +135,9 @@ func lookup(claims map[string]any, path []string) any {
 }
 
 // structuredValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token,
-// lists of scalars joined by commas, the rest as compact JSON. It is given the claim that the path starts with.
-func structuredValue(claim any, path []string) (string, bool) {
-	for _, name := range path[1:] {
-		object, ok := claim.(map[string]any)
-		if !ok {
-			return "", false
-		}
-		claim = object[name]
-	}
+// lists of scalars joined by commas, the rest as compact JSON.
+func structuredValue(claims map[string]any, path []string) (string, bool) {
+	claim := lookup(claims, path)
 	text, ok := scalar(claim)
 	if !ok {
 		switch v := claim.(type) {
@@ -202,7 +196,7 @@ func forwarded(s *settings, claims map[string]any) (names []string, values [][]s
 	for _, header := range s.forward {
 		text, ok := claims[header.path[0]].(string)
 		if !ok || len(header.path) > 1 {
-			text, ok = structuredValue(claims[header.path[0]], header.path)
+			text, ok = structuredValue(claims, header.path)
 		}
 		// Space at an end is lost on the way, and "ada " would arrive as ada.
 		if ok && len(text) <= maxHeaderValueBytes && !strings.ContainsAny(text, controls) && strings.Trim(text, " ") == text {

@@ -34,8 +34,8 @@ func TestTooManyParts(t *testing.T) {
 			}
 		}
 		form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
-		if rec := send(t, handler, "POST", "/", form, strings.NewReader(strings.Repeat("a&", 1001))); rec.Code != 400 {
-			t.Errorf("a form of 1002 fields: got %d, want 400", rec.Code)
+		if rec := send(t, handler, "POST", "/", form, strings.NewReader(strings.Repeat("a&", 1001))); rec.Code != 400 || !strings.Contains(rec.Body.String(), "#too_many_parts") {
+			t.Errorf("a form of 1002 fields: got %d %s, want 400 too_many_parts", rec.Code, rec.Body)
 		}
 		if service.calls > 0 {
 			t.Errorf("got %d calls of the service, want none", service.calls)
@@ -143,6 +143,24 @@ func TestListOfAudiencesIsCheckedOn(t *testing.T) {
 			rec := send(t, handler, "GET", "/", bearer(token(t, test.c)), nil)
 			if test.want == "" && rec.Code != 200 || test.want != "" && !strings.Contains(rec.Body.String(), "#"+test.want) {
 				t.Errorf("%s: got %d %s, want %q", test.name, rec.Code, rec.Body, test.want)
+			}
+		}
+	})
+}
+
+// What is not searched is not counted: a request is answered alike at a glance and by the whole of the way.
+func TestUnsearchedPartsAreNotCounted(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, _ := e.middleware(t, options{"signingSecret": secret})
+		header := http.Header{
+			"Authorization": {"Bearer " + token(t, valid())}, "Cookie": {strings.Repeat("a=b;", 600)}, "Connection": {strings.Repeat("a,", 200)},
+		}
+		for _, name := range []string{"first", "second", "upgrade"} {
+			if name == "upgrade" {
+				header["Upgrade"] = []string{"websocket"}
+			}
+			if rec := send(t, handler, "GET", "/?"+strings.Repeat("a&", 1500), header.Clone(), nil); rec.Code != 200 {
+				t.Errorf("%s: got %d %s, want 200", name, rec.Code, rec.Body)
 			}
 		}
 	})

@@ -28,7 +28,7 @@ type entry struct {
 type memory struct {
 	mu       sync.RWMutex
 	entries  map[string]*entry
-	version  int64 // grows when a key is gone: entries of an older version have to show that theirs is still there
+	version  int64 // grows when keys change: entries of an older version have to show that theirs is still there
 	nextLook int64 // the Unix second from which key files and key sets are looked at again …
 	lookedAt int64 // … and before which too, since then the clock was set back
 	headers  map[string]*joseHeader
@@ -119,7 +119,7 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 }
 
 // look reads changed key files and starts the refresh of key sets that are old. It does so at most once a
-// second, on one request, and notes when keys have gone.
+// second, on one request, and notes when keys have changed.
 func look(s *settings, now float64) {
 	m := s.memory
 	m.mu.RLock()

@@ -99,7 +99,7 @@ func admitBearer(s *settings, next http.Handler, name string, rw http.ResponseWr
 func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
 	now := seconds(time.Now())
 	look(s, now)
-	if isExcessive(req) {
+	if isExcessive(s, req) {
 		refuse(s, rw, req, name, refuseTooMany, presented{}, 0)
 		return
 	}

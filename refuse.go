@@ -73,7 +73,7 @@ var (
 func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented, retryAfter int) {
 	logDebug("refused " + r.code + ": middleware " + quote(name) + ", from " + quote(req.RemoteAddr) + ", " + quote(req.Method+" "+req.URL.Path))
 	h := rw.Header()
-	h["Cache-Control"] = []string{"no-store"}
+	h["Cache-Control"] = noStore
 	if p.cookie && r.final {
 		h["Set-Cookie"] = append(h["Set-Cookie"], cookieLine(s, "", 0))
 	}

@@ -65,6 +65,9 @@ func findElsewhere(s *settings, req *http.Request, p *presented) *refusal {
 		}
 		if p.token == "" && isForm(req) {
 			values, err := formValues(req, s.config.TokenKey)
+			if errors.Is(err, errTooMany) {
+				return refuseTooMany
+			}
 			if err != nil {
 				return refuseMalformedForm
 			}
@@ -261,11 +264,11 @@ const (
 
 var errTooMany = errors.New("the form has too many fields")
 
-// isExcessive says whether a request has more parts than are searched.
-func isExcessive(req *http.Request) bool {
-	return strings.Count(strings.Join(req.Header["Cookie"], ";"), ";") > maxCookies ||
-		strings.Count(req.URL.RawQuery, "&") > maxParameters ||
-		strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions
+// isExcessive says whether a request has too many parts of what is searched.
+func isExcessive(s *settings, req *http.Request) bool {
+	return s.config.Cookie.Name != "" && strings.Count(strings.Join(req.Header["Cookie"], ";"), ";") > maxCookies ||
+		s.config.TokenKey != "" && strings.Count(req.URL.RawQuery, "&") > maxParameters ||
+		len(s.forward) > 0 && strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions
 }
 
 // dropTunnel takes off an upgrade to anything but WebSocket. A service that agreed to h2c, say, would take further
