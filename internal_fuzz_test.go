@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -279,31 +280,34 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// Within the seconds in which a remembered token counts as fresh, it is valid and no renewal is due.
+// While a remembered token counts as fresh, it is valid and no renewal is due.
 func FuzzFresh(f *testing.F) {
-	f.Add(4e9, 0.0, 1e9, 30.0, 0.0, uint32(2e9))
-	f.Add(100.5, 20.5, 20.25, 0.5, 90.75, uint32(90))
-	f.Add(1.7e308, -1.7e308, -5.0, 0.0, 1e300, uint32(1))
-	f.Add(1e18, 1e10, 2.0, 1e9, 1e18, uint32(4e9))
-	f.Fuzz(func(t *testing.T, exp, nbf, iat, leeway, due float64, second uint32) {
-		for _, date := range []float64{exp, nbf, iat, leeway, due} {
+	f.Add(4e9, 0.0, 1e9, 30.0, 0.0, 0.0, uint64(2e12))
+	f.Add(100.5, 20.5, 20.25, 0.5, 90.75, 50.0, uint64(90_749))
+	f.Add(1.7e308, -1.7e308, -5.0, 0.0, 1e300, 0.0, uint64(1000))
+	f.Add(1e18, 1e10, 2.0, 1e9, 1e18, 1.5, uint64(4e12))
+	f.Fuzz(func(t *testing.T, exp, nbf, iat, leeway, due, verifiedAt float64, milliseconds uint64) {
+		milliseconds %= farAway * 1000
+		for _, date := range []float64{exp, nbf, iat, leeway, due, verifiedAt} {
 			if math.IsNaN(date) || math.IsInf(date, 0) {
 				return
 			}
 		}
-		if leeway < 0 || due < 0 {
+		if leeway < 0 || due < 0 || verifiedAt < 0 {
 			return
 		}
-		s, e := &settings{leeway: leeway}, &entry{exp: exp, nbf: nbf, iat: iat, due: due}
+		s, e := &settings{leeway: leeway}, &entry{exp: exp, nbf: nbf, iat: iat, due: due, verifiedAt: verifiedAt}
 		setFresh(s, e)
-		if now := int64(second); now >= e.freshSince && now < e.freshUntil {
-			for _, instant := range []float64{float64(now), float64(now) + 0.999} {
-				if r := checkTimes(s, e, instant); r != nil {
-					t.Errorf("%+v at %f: got %s, want it fresh", e, instant, r.code)
-				}
-				if due > 0 && instant >= due {
-					t.Errorf("%+v at %f: renewal is due", e, instant)
-				}
+		if now := time.Duration(milliseconds) * time.Millisecond; now >= e.freshSince && now < e.freshUntil {
+			instant := seconds(epoch.Add(now))
+			if r := checkTimes(s, e, instant); r != nil {
+				t.Errorf("%+v at %f: got %s, want it fresh", e, instant, r.code)
+			}
+			if due > 0 && instant >= due {
+				t.Errorf("%+v at %f: renewal is due", e, instant)
+			}
+			if instant < verifiedAt {
+				t.Errorf("%+v at %f: the clock was set back", e, instant)
 			}
 		}
 	})

@@ -1,15 +1,20 @@
 package slidingjwt
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // entry is what is remembered of a verified token: all that a request needs of it, derived once. It is immutable.
 type entry struct {
 	// What the fast path reads.
-	version    int64 // the memory's, when the key was last known to be there
-	freshSince int64 // whole seconds between which it is valid for sure and no renewal is due
-	freshUntil int64
-	names      []string   // the headers to set …
-	values     [][]string // … and their values
+	freshSince time.Duration // since the epoch: between these it is valid for sure and no renewal is due,
+	freshUntil time.Duration // and the clock has not been set back since it was verified
+	names      []string      // the headers to set …
+	values     [][]string    // … and their values
+
+	version    int64   // the memory's, when the key was last known to be there …
+	verifiedAt float64 // … and when that was
 
 	exp, nbf, iat float64  // NumericDates; nbf and iat are 0 if absent
 	due           float64  // when renewal is due; 0: never
@@ -27,10 +32,11 @@ type entry struct {
 // A token is under the text of its Authorization line, "Bearer " and the token, which costs the fast path nothing to make.
 type memory struct {
 	mu       sync.RWMutex
-	entries  map[string]*entry
-	version  int64 // grows when keys change: entries of an older version have to show that theirs is still there
-	nextLook int64 // the Unix second from which key files and key sets are looked at again …
-	lookedAt int64 // … and before which too, since then the clock was set back
+	entries  map[string]*entry // of this version
+	nextLook time.Duration     // since the epoch: from when on key files and key sets are looked at again …
+	lookedAt time.Duration     // … and before when too, since then the clock was set back
+	version  int64             // grows when keys change: entries of the version before have to show that theirs is still there
+	former   map[string]*entry // those that have not shown it yet
 	headers  map[string]*joseHeader
 
 	queue    []string // the entries' keys, oldest first, from head on
@@ -47,13 +53,13 @@ type memory struct {
 
 const (
 	maxRememberedHeaders = 100
-	lookEvery            = 1 // second
+	lookEvery            = time.Second
 	neverLook            = 1 << 62
 )
 
 func newMemory(capacity int) *memory {
 	return &memory{
-		entries: map[string]*entry{}, headers: map[string]*joseHeader{}, capacity: capacity,
+		entries: map[string]*entry{}, former: map[string]*entry{}, headers: map[string]*joseHeader{}, capacity: capacity,
 		renewals: renewals{byToken: map[string]*renewed{}},
 	}
 }
@@ -67,11 +73,15 @@ func remember(m *memory, line string, e *entry) {
 		return
 	}
 	m.mu.Lock()
-	if _, there := m.entries[line]; !there {
-		makeRoom(m, weightOf(line))
-		m.queue = append(m.queue, line)
+	// Keys that changed while it was verified could be without its own.
+	if e.version == m.version {
+		if m.entries[line] == nil && m.former[line] == nil {
+			makeRoom(m, weightOf(line))
+			m.queue = append(m.queue, line)
+		}
+		delete(m.former, line)
+		m.entries[line] = e
 	}
-	m.entries[line] = e
 	m.mu.Unlock()
 }
 
@@ -83,6 +93,7 @@ func makeRoom(m *memory, weight int) {
 		m.queue[m.head] = ""
 		m.head++
 		delete(m.entries, oldest)
+		delete(m.former, oldest)
 		m.weight -= weightOf(oldest)
 	}
 	if m.head > 1000 && m.head > len(m.queue)/2 {
@@ -94,8 +105,10 @@ func makeRoom(m *memory, weight int) {
 // recall returns what is remembered of a token, and the memory's version; nil if it is not there.
 func recall(m *memory, line string) (*entry, int64) {
 	m.mu.RLock()
-	e := m.entries[line]
-	version := m.version
+	e, version := m.entries[line], m.version
+	if e == nil {
+		e = m.former[line]
+	}
 	m.mu.RUnlock()
 	return e, version
 }
@@ -122,8 +135,9 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 // second, on one request, and notes when keys have changed.
 func look(s *settings, now float64) {
 	m := s.memory
+	at := time.Duration(now * 1e9)
 	m.mu.RLock()
-	isDue := int64(now) >= m.nextLook || int64(now) < m.lookedAt
+	isDue := at >= m.nextLook || at < m.lookedAt
 	m.mu.RUnlock()
 	if isDue {
 		lookAgain(s, now)
@@ -132,12 +146,13 @@ func look(s *settings, now float64) {
 
 func lookAgain(s *settings, now float64) {
 	m := s.memory
+	at := time.Duration(now * 1e9)
 	m.mu.Lock()
-	if int64(now) < m.nextLook && int64(now) >= m.lookedAt {
+	if at < m.nextLook && at >= m.lookedAt {
 		m.mu.Unlock()
 		return
 	}
-	m.lookedAt, m.nextLook = int64(now), int64(now)+lookEvery
+	m.lookedAt, m.nextLook = at, at+lookEvery
 	if !s.keys.watches && len(s.endpoints) == 0 {
 		m.nextLook = neverLook
 	}
@@ -158,6 +173,10 @@ func lookAgain(s *settings, now float64) {
 	if changed {
 		m.version++
 		m.ring, m.sets = r, sets
+		for line, e := range m.entries {
+			m.former[line] = e
+		}
+		m.entries = map[string]*entry{}
 	}
 	m.mu.Unlock()
 }

@@ -35,64 +35,95 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return guarding(s, next, name), nil
 }
 
-// guarding returns the handler of a guarded route. It serves what is usual, a token in the Authorization header
-// of a request with ordinary headers, at a glance if the token is remembered, and leaves the rest to serve. Both
-// give the same answer: nothing is decided here that serve would decide otherwise.
+// guarding returns the handler of a guarded route. It serves what is usual at a glance: a remembered token in the
+// Authorization header of a request with ordinary headers. The rest is for admit. Both give the same answer: nothing
+// is decided here that serve would decide otherwise.
 //
-// Yaegi: a call of a function costs each of its variables and expressions, those of branches not taken as
-// well, so this one has few. A closure is cheaper than a type with ServeHTTP, and a header's slice that is set
-// cheaper than a method of http.Header. Nothing touches the response's headers once the service is called.
+// Yaegi: a call of a function costs each of its variables and expressions, an && and those of branches not taken as
+// well, so this one has few, and its conditions are nested. A closure is cheaper than a type with ServeHTTP, and a
+// header's slice that is set cheaper than a method of http.Header. Nothing touches the response's headers once the
+// service is called.
 func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
-	m := s.memory
+	m, mu := s.memory, &s.memory.mu
 	unsurprising := unsurprisingHeaders(s)
-	ignoresQuery := s.config.TokenKey == ""
-	forwardsToken := s.config.ForwardAuthorization
-	return func(rw http.ResponseWriter, req *http.Request) {
+	removesToken := !s.config.ForwardAuthorization
+	glance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
-		if line := h["Authorization"]; len(line) == 1 && req.Trailer == nil && (ignoresQuery || req.URL.RawQuery == "") {
-			now := time.Now().Unix()
-			m.mu.RLock()
-			e, version, isLookDue := m.entries[line[0]], m.version, now >= m.nextLook || now < m.lookedAt
-			m.mu.RUnlock()
-			if !isLookDue && (h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h)) {
-				if e == nil || e.version != version || now >= e.freshUntil || now < e.freshSince {
-					if e = admitBearer(s, next, name, rw, req, line[0], e, version); e == nil {
-						return
+		if line := h["Authorization"]; len(line) == 1 {
+			now := time.Since(epoch)
+			mu.RLock()
+			e, nextLook := m.entries[line[0]], m.nextLook
+			mu.RUnlock()
+			if now < nextLook {
+				if e != nil {
+					if now < e.freshUntil {
+						if now >= e.freshSince {
+							if req.Trailer == nil {
+								if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
+									// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+									for i, header := range e.names {
+										h[header] = e.values[i]
+									}
+									if removesToken {
+										delete(h, "Authorization")
+									}
+									next.ServeHTTP(rw, req)
+									return
+								}
+							}
+						}
 					}
 				}
-				// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-				for i, header := range e.names {
-					h[header] = e.values[i]
-				}
-				if !forwardsToken {
-					delete(h, "Authorization")
-				}
-				next.ServeHTTP(rw, req)
-				return
 			}
+		}
+		admit(s, next, name, rw, req, unsurprising)
+	}
+	if s.config.TokenKey == "" {
+		return glance
+	}
+	return func(rw http.ResponseWriter, req *http.Request) {
+		if req.URL.RawQuery == "" {
+			glance(rw, req)
+			return
 		}
 		serve(s, next, name, rw, req)
 	}
 }
 
-// admitBearer decides on a token that can only be in Authorization, and adds a renewed one if that is due. It
-// returns what to forward, or nil if the request was answered.
-func admitBearer(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, version int64) *entry {
-	token, isPlain := strings.CutPrefix(line, "Bearer ")
+// epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
+var epoch = time.Unix(0, 0)
+
+// admit decides on a token that is not fresh in the memory. It is serve without the steps that a request with
+// ordinary headers and its token in Authorization does not need.
+func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, unsurprising map[string]bool) {
+	h := req.Header
+	line := h["Authorization"]
+	if len(line) != 1 || req.Trailer != nil || h.WriteSubset(nowhere, unsurprising) != nil && !isClean(s, h) {
+		serve(s, next, name, rw, req)
+		return
+	}
+	token, isPlain := strings.CutPrefix(line[0], "Bearer ")
 	if !isPlain || token == "" || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
 		serve(s, next, name, rw, req)
-		return nil
+		return
 	}
 	now := seconds(time.Now())
-	e, r, retryAfter := verify(s, token, e, version, now)
+	look(s, now)
+	e, r, retryAfter := verify(s, line[0], token, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, presented{}, retryAfter)
-		return nil
+		return
 	}
 	if e.due > 0 && now >= e.due {
 		renew(s, rw.Header(), req, presented{token: token, header: true}, e, now)
 	}
-	return e
+	for i, header := range e.names {
+		h[header] = e.values[i]
+	}
+	if !s.config.ForwardAuthorization {
+		delete(h, "Authorization")
+	}
+	next.ServeHTTP(rw, req)
 }
 
 // serve is what a request meets, in order.
@@ -125,8 +156,7 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		refuse(s, rw, req, name, r, p, 0)
 		return
 	}
-	e, version := recall(s.memory, "Bearer "+p.token)
-	e, r, retryAfter := verify(s, p.token, e, version, now)
+	e, r, retryAfter := verify(s, "Bearer "+p.token, p.token, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, p, retryAfter)
 		return

@@ -2,7 +2,9 @@ package slidingjwt
 
 import (
 	"encoding/json"
+	"math"
 	"strings"
+	"time"
 )
 
 const maxHeaderBytes = 2 << 10
@@ -16,15 +18,16 @@ type joseHeader struct {
 	version int64
 }
 
-// verify decides on a token (RFC 7519 7.2, RFC 8725): form and times first, which cost little, then the
-// signature, then whether its claims suffice. It is given what the memory has of it, and tells the memory last.
-func verify(s *settings, token string, e *entry, version int64, now float64) (*entry, *refusal, int) {
+// verify decides on a token (RFC 7519 7.2, RFC 8725): form and times first, which cost little, then the signature,
+// then whether its claims suffice. It asks the memory first, and tells it last; the line is what it knows the token by.
+func verify(s *settings, line, token string, now float64) (*entry, *refusal, int) {
+	e, version := recall(s.memory, line)
 	if e != nil {
 		if r := checkTimes(s, e, now); r != nil {
 			return nil, r, 0
 		}
-		if e.version != version {
-			e = confirm(s, token, e, version)
+		if e.version != version || now < e.verifiedAt {
+			e = confirm(s, line, e, version, now)
 		}
 		if e != nil {
 			return e, e.refused, 0
@@ -38,18 +41,19 @@ func verify(s *settings, token string, e *entry, version int64, now float64) (*e
 	if r != nil {
 		return nil, r, retryAfter
 	}
-	remember(s.memory, "Bearer "+token, e)
+	remember(s.memory, line, e)
 	return e, e.refused, 0
 }
 
-// confirm returns an entry of an older version as one of this version if its key is still there, else nil.
-func confirm(s *settings, token string, e *entry, version int64) *entry {
+// confirm returns an entry of an older version, or of a later clock, as one of now if its key is still there, else nil.
+func confirm(s *settings, line string, e *entry, version int64, now float64) *entry {
 	if !keyRemains(s, e) {
 		return nil
 	}
 	confirmed := *e
-	confirmed.version = version
-	remember(s.memory, "Bearer "+token, &confirmed)
+	confirmed.version, confirmed.verifiedAt = version, now
+	setFresh(s, &confirmed)
+	remember(s.memory, line, &confirmed)
 	return &confirmed
 }
 
@@ -71,7 +75,7 @@ func verifyAnew(s *settings, token string, parts []string, version int64, now fl
 	if claims == nil {
 		return nil, refuseMalformed, 0
 	}
-	e := &entry{typ: header.typ, version: version}
+	e := &entry{typ: header.typ, version: version, verifiedAt: now}
 	if r = readRegistered(e, claims); r != nil {
 		return nil, r, 0
 	}
@@ -308,27 +312,20 @@ func scopesOf(claims map[string]any) []string {
 	return texts
 }
 
-// setFresh notes the whole seconds in which a token is valid for sure and nothing is due.
+// setFresh notes between when a token is valid for sure and nothing is due. Before it was verified is not: then the
+// clock was set back, and what was to be looked at later may be due.
 func setFresh(s *settings, e *entry) {
 	if e.refused != nil {
 		return
 	}
-	until, since := e.exp+s.leeway, e.nbf
-	if e.due > 0 && e.due < until {
-		until = e.due
+	until, since := e.exp+s.leeway, math.Max(math.Max(e.nbf, e.iat)-s.leeway, e.verifiedAt)
+	if e.due > 0 {
+		until = math.Min(until, e.due)
 	}
-	if until > farAway {
-		until = farAway
-	}
-	if e.iat > since {
-		since = e.iat
-	}
-	since -= s.leeway
-	if since < 0 {
-		since = 0
-	}
-	e.freshUntil, e.freshSince = int64(until), int64(since)+1
+	// In whole milliseconds, towards each other, as a request's clock has them.
+	e.freshUntil = time.Duration(math.Floor(math.Max(0, math.Min(until, farAway))*1000)) * time.Millisecond
+	e.freshSince = time.Duration(math.Ceil(math.Max(0, math.Min(since, farAway))*1000)) * time.Millisecond
 }
 
-// farAway is a NumericDate that no clock will show, and that an int64 can hold.
-const farAway = 1e15
+// farAway is a NumericDate that no clock will show, and whose nanoseconds an int64 can hold.
+const farAway = 9e9
