@@ -17,32 +17,43 @@ type refusal struct {
 	phrase string // error_description (RFC 6750 3) and the problem's detail
 	err    string // error (RFC 6750 3.1)
 	final  bool   // the token can never be accepted again, so its cookie is cleared
+
+	body   []byte   // the problem (RFC 9457), made with the refusal …
+	length []string // … and its Content-Length
+}
+
+// newRefusal writes a refusal's problem once and for all: nothing in it is the request's.
+func newRefusal(r refusal) *refusal {
+	r.body = []byte(`{"type":"` + problemType + r.code + `","title":"` + http.StatusText(r.status) + `","status":` + strconv.Itoa(r.status) +
+		`,"detail":"` + r.phrase + `"}` + "\n")
+	r.length = []string{strconv.Itoa(len(r.body))}
+	return &r
 }
 
 // problemType is where a person reads what a reason means.
 const problemType = "https://github.com/slidingjwt/slidingjwt/blob/main/docs/reasons.md#"
 
 func badRequest(code, phrase string) *refusal {
-	return &refusal{status: http.StatusBadRequest, code: code, phrase: phrase, err: "invalid_request"}
+	return newRefusal(refusal{status: http.StatusBadRequest, code: code, phrase: phrase, err: "invalid_request"})
 }
 
 func invalidToken(code, phrase string) *refusal {
-	return &refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token"}
+	return newRefusal(refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token"})
 }
 
 // neverValid is an invalidToken that no later key, clock or configuration of ours will accept.
 func neverValid(code, phrase string) *refusal {
-	return &refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token", final: true}
+	return newRefusal(refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token", final: true})
 }
 
 var (
-	refuseNoToken = &refusal{status: http.StatusUnauthorized, code: "token_missing", phrase: "no token was sent"}
+	refuseNoToken = newRefusal(refusal{status: http.StatusUnauthorized, code: "token_missing", phrase: "no token was sent"})
 
 	refuseMalformedHeader = badRequest("malformed_authorization", "the Authorization header is malformed")
 	refuseMalformedForm   = badRequest("malformed_form", "the form could not be read")
 	refuseTooMany         = badRequest("too_many_parts", "the request has more cookies, parameters or connection options than are searched")
 	refuseTwoTokens       = badRequest("multiple_tokens", "more than one token was sent")
-	refuseTooLong         = &refusal{status: http.StatusBadRequest, code: "token_too_long", phrase: "the token is longer than 8 KiB", err: "invalid_request", final: true}
+	refuseTooLong         = newRefusal(refusal{status: http.StatusBadRequest, code: "token_too_long", phrase: "the token is longer than 8 KiB", err: "invalid_request", final: true})
 
 	refuseMalformed  = neverValid("token_malformed", "the token is malformed")
 	refuseCritical   = neverValid("unsupported_header", "the token demands an extension that is not supported")
@@ -59,60 +70,89 @@ var (
 	refuseAudience   = invalidToken("wrong_audience", "the token is for another audience")
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
 
-	refuseCrossSite = &refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"}
-	refuseScope     = &refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"}
-	refusePolicy    = &refusal{status: http.StatusForbidden, code: "claims_not_sufficient", phrase: "the token's claims do not suffice", err: "insufficient_scope"}
+	refuseCrossSite = newRefusal(refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"})
+	refuseScope     = newRefusal(refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"})
+	refusePolicy    = newRefusal(refusal{status: http.StatusForbidden, code: "claims_not_sufficient", phrase: "the token's claims do not suffice", err: "insufficient_scope"})
 
-	refuseUnavailable = &refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"}
-	refuseIssuing     = &refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"}
-	refuseMethod      = &refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here"}
+	refuseUnavailable = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
+	refuseIssuing     = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
+	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here"})
 )
 
 // refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC
 // callers a trailers-only answer. One line is logged, which never holds the token.
+//
+// Yaegi: fmt.Printf goes to the interpreter's standard output, which Traefik logs as debug. One call of it costs
+// less than a text that is put together here.
 func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented, retryAfter int) {
-	logDebug("refused " + r.code + ": middleware " + quote(name) + ", from " + quote(req.RemoteAddr) + ", " + quote(req.Method+" "+req.URL.Path))
+	path := req.URL.Path
+	if len(path) > maxLogged {
+		path = path[:maxLogged]
+	}
+	fmt.Printf("slidingjwt: refused %s: middleware %+q, from %+q, %+q\n", r.code, name, req.RemoteAddr, req.Method+" "+path)
 	h := rw.Header()
 	h["Cache-Control"] = noStore
 	if p.cookie && r.final {
 		h["Set-Cookie"] = append(h["Set-Cookie"], cookieLine(s, "", 0))
 	}
+	if r.status > http.StatusForbidden {
+		explain(h, r, retryAfter)
+	}
+	if req.Header["Content-Type"] != nil && isGRPC(req) {
+		refuseGRPC(rw, r)
+		return
+	}
+	if challenge := s.challenges[r.code]; challenge != nil {
+		h["Www-Authenticate"] = challenge
+	}
+	h["Content-Type"] = problemJSON
+	h["Content-Length"] = r.length
+	rw.WriteHeader(r.status)
+	if req.Method != http.MethodHead {
+		_, _ = rw.Write(r.body) // A failure means that the client is gone.
+	}
+}
+
+var problemJSON = []string{"application/problem+json"}
+
+// explain adds what goes with the statuses that are not about the token.
+func explain(h http.Header, r *refusal, retryAfter int) {
 	if r.status == http.StatusServiceUnavailable {
 		if retryAfter < 1 {
 			retryAfter = 1
 		}
 		h["Retry-After"] = []string{strconv.Itoa(retryAfter)}
 	}
-	if isGRPC(req) {
-		refuseGRPC(rw, r)
-		return
-	}
-	if r.status == http.StatusUnauthorized || r.err != "" {
-		h["Www-Authenticate"] = []string{challenge(s, r)}
-	}
 	if r.status == http.StatusMethodNotAllowed {
 		h["Allow"] = []string{"GET, HEAD"}
 	}
-	body := `{"type":"` + problemType + r.code + `","title":"` + http.StatusText(r.status) + `","status":` + strconv.Itoa(r.status) +
-		`,"detail":"` + r.phrase + `"}` + "\n"
-	h["Content-Type"] = []string{"application/problem+json"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	rw.WriteHeader(r.status)
-	if req.Method != http.MethodHead {
-		_, _ = rw.Write([]byte(body)) //nolint:gosec // Nothing in it is the client's. A failure means that the client is gone.
-	}
 }
 
-// challenge is the WWW-Authenticate of a refusal (RFC 6750 3).
-func challenge(s *settings, r *refusal) string {
-	text := s.challenge
-	if r.err != "" {
-		text += `, error="` + r.err + `", error_description="` + r.phrase + `"`
+// refusals are all of them.
+var refusals = []*refusal{
+	refuseNoToken, refuseMalformedHeader, refuseMalformedForm, refuseTooMany, refuseTwoTokens, refuseTooLong,
+	refuseMalformed, refuseCritical, refuseType, refuseAlgorithm, refuseUnknownKey, refuseSignature,
+	refuseClaims, refuseNoExpiry, refuseExpired, refuseNotYet, refuseIssuedLate, refuseIssuer,
+	refuseAudience, refuseBound, refuseCrossSite, refuseScope, refusePolicy, refuseUnavailable,
+	refuseIssuing, refuseMethod,
+}
+
+// challenges are the WWW-Authenticate of each refusal that has one (RFC 6750 3), by its code.
+func challenges(c *Config) map[string][]string {
+	all := map[string][]string{}
+	for _, r := range refusals {
+		text := `Bearer realm="` + c.Realm + `"`
+		if r.err != "" {
+			text += `, error="` + r.err + `", error_description="` + r.phrase + `"`
+		}
+		if r == refuseScope {
+			text += `, scope="` + strings.Join(c.Scopes, " ") + `"`
+		}
+		if r.err != "" || r.status == http.StatusUnauthorized {
+			all[r.code] = []string{text}
+		}
 	}
-	if r == refuseScope {
-		text += `, scope="` + strings.Join(s.config.Scopes, " ") + `"`
-	}
-	return text
+	return all
 }
 
 func isGRPC(req *http.Request) bool {
@@ -149,10 +189,12 @@ func logError(format string, args ...any) {
 	log.Println("slidingjwt: " + fmt.Sprintf(format, args...)) //nolint:gosec // What is not ours is quoted.
 }
 
+const maxLogged = 200 // bytes
+
 // quote makes a request's or configuration's text fit for a log line.
 func quote(text string) string {
-	if len(text) > 200 {
-		text = text[:200]
+	if len(text) > maxLogged {
+		text = text[:maxLogged]
 	}
 	return strconv.QuoteToASCII(text)
 }

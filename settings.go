@@ -36,7 +36,7 @@ type settings struct {
 	endpoints  []*keyURL          // all of them
 	keys       *keyring
 	memory     *memory
-	challenge  string // Bearer realm="…"
+	challenges map[string][]string // by the refusal's code
 }
 
 // problems collects what is wrong with a configuration.
@@ -75,7 +75,7 @@ func compile(c *Config) (*settings, error) {
 	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
 		logWarning("there is no audience: every token that the issuers sign for anybody is accepted here")
 	}
-	s.challenge = `Bearer realm="` + c.Realm + `"`
+	s.challenges = challenges(c)
 	s.memory = newMemory(c.CacheSize)
 	return s, nil
 }
