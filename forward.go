@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -14,6 +15,9 @@ const maxHeaderValueBytes = 4 << 10
 type forwardedHeader struct {
 	name string // canonical
 	path []string
+
+	first  string // of the path
+	isDeep bool   // there are more
 }
 
 // ordinaryHeaders are the request headers that are seen every day. A request that has no others, and no value
@@ -191,18 +195,32 @@ func compactJSON(value any) (string, bool) {
 	return strings.TrimSuffix(text.String(), "\n"), utf8.ValidString(text.String())
 }
 
-// forwarded derives the headers that a token sets.
-func forwarded(s *settings, claims map[string]any) (names []string, values [][]string) {
+// forwarded derives the headers that a token sets. Strings in a plain payload need no look of their own.
+func forwarded(s *settings, claims map[string]any, isPlain bool) (names []string, values [][]string) {
 	for _, header := range s.forward {
-		text, ok := claims[header.path[0]].(string)
-		if !ok || len(header.path) > 1 {
-			text, ok = structuredValue(claims, header.path)
+		text, ok := claims[header.first].(string)
+		if !ok || !isPlain || header.isDeep {
+			text, ok = otherValue(claims, header)
 		}
-		// Space at an end is lost on the way, and "ada " would arrive as ada.
-		if ok && len(text) <= maxHeaderValueBytes && !strings.ContainsAny(text, controls) && strings.Trim(text, " ") == text {
+		if ok {
 			names = append(names, header.name)
 			values = append(values, []string{text})
 		}
 	}
 	return names, values
+}
+
+// otherValue is the value of a header that may hold more than a string without surprises, if it has one.
+func otherValue(claims map[string]any, header forwardedHeader) (string, bool) {
+	text, ok := structuredValue(claims, header.path)
+	// Space at an end is lost on the way, and "ada " would arrive as ada.
+	ok = ok && len(text) <= maxHeaderValueBytes && !hasControl(text) && strings.Trim(text, " ") == text
+	return text, ok
+}
+
+// isPlainPayload says whether all strings of a JSON text are short, and have no escape, no control character and no
+// space at an end: one look at all of them.
+func isPlainPayload(text string) bool {
+	return len(text) <= maxHeaderValueBytes && strings.IndexFunc(text, unicode.IsControl) < 0 &&
+		!strings.Contains(text, `\`) && !strings.Contains(text, `" `) && !strings.Contains(text, ` "`)
 }

@@ -297,6 +297,9 @@ func FuzzFresh(f *testing.F) {
 			return
 		}
 		s, e := &settings{leeway: leeway}, &entry{exp: exp, nbf: nbf, iat: iat, due: due, verifiedAt: verifiedAt}
+		if verifiedAt > farAway || checkTimes(s, e, verifiedAt) != nil {
+			return
+		}
 		setFresh(s, e)
 		if now := time.Duration(milliseconds) * time.Millisecond; now >= e.freshSince && now < e.freshUntil {
 			instant := seconds(epoch.Add(now))

@@ -13,33 +13,39 @@ var errNotStrict = errors.New("not one JSON object with distinct members")
 // strictObject reads one JSON object: valid UTF-8, no member twice at any depth, nothing behind it, numbers as
 // they are written (RFC 8259 4, RFC 8725 3.1).
 func strictObject(text string) (map[string]any, error) {
-	object, isStrict := decodeObject(text)
-	if object == nil || !isStrict && checkMembers(text) != nil {
+	object := decodeObject(text)
+	if object == nil || !isStrict(object, text) {
 		return nil, errNotStrict
 	}
 	return object, nil
 }
 
-// decodeObject reads a JSON object, nil if there is none, and says whether it is strict for sure. If not,
-// checkMembers decides.
-//
-// Yaegi: checkMembers costs 30 µs. Writing the object again costs 4, and shows it as well: what is written is as
-// long as what was read if and only if no member was dropped and there is no white space, provided that nothing in
-// it is written in more than one way.
-func decodeObject(text string) (object map[string]any, isStrict bool) {
+// decodeObject reads the JSON object that a text begins with; nil if there is none. It is for isStrict to say whether
+// the text holds nothing else.
+func decodeObject(text string) (object map[string]any) {
 	if !utf8.ValidString(text) {
-		return nil, false
+		return nil
 	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
-	if err := decoder.Decode(&object); err != nil || object == nil {
-		return nil, false
+	if err := decoder.Decode(&object); err != nil {
+		return nil
 	}
-	if strings.ContainsAny(text, "<>&\\\u2028\u2029\ufffd") {
-		return object, false
+	return object
+}
+
+// isStrict says whether a text is strictly the object that was read from it.
+//
+// Yaegi: checkMembers costs 30 µs. Writing the object again costs 4, and shows it as well: what is written is as
+// long as what was read if and only if no member was dropped and there is no white space, provided that nothing in
+// it is written in more than one way: none of < > & \, and no character of the rows of U+2028, U+2029 and U+FFFD.
+func isStrict(object map[string]any, text string) bool {
+	if !strings.ContainsAny(text, "<>&\\") && !strings.Contains(text, "\xe2\x80") && !strings.Contains(text, "\xef\xbf") {
+		if written, err := json.Marshal(object); err == nil && len(written) == len(text) {
+			return true
+		}
 	}
-	written, err := json.Marshal(object)
-	return object, err == nil && len(written) == len(text)
+	return checkMembers(text) == nil
 }
 
 // checkMembers walks over a JSON text and refuses a member that is there twice, and anything behind the text.

@@ -37,7 +37,10 @@ type memory struct {
 	lookedAt time.Duration     // … and before when too, since then the clock was set back
 	version  int64             // grows when keys change: entries of the version before have to show that theirs is still there
 	former   map[string]*entry // those that have not shown it yet
-	headers  map[string]*joseHeader
+
+	headers        map[string]*joseHeader // of tokens that were verified
+	lastHeader     *joseHeader            // that was read, whoever wrote it
+	lastHeaderText string
 
 	queue    []string // the entries' keys, oldest first, from head on
 	head     int
@@ -102,14 +105,23 @@ func makeRoom(m *memory, weight int) {
 	}
 }
 
-// recall returns what is remembered of a token, and the memory's version; nil if it is not there.
-func recall(m *memory, line string) (*entry, int64) {
+// recall returns what is remembered of a token, and the memory's version; nil if it is not there. It looks at the
+// keys first, if that is due.
+func recall(s *settings, line string, now float64) (*entry, int64) {
+	m := s.memory
+	at := time.Duration(now * 1e9)
 	m.mu.RLock()
-	e, version := m.entries[line], m.version
+	e, version, isDue := m.entries[line], m.version, at >= m.nextLook || at < m.lookedAt
 	if e == nil {
 		e = m.former[line]
 	}
 	m.mu.RUnlock()
+	if isDue {
+		lookAgain(s, now)
+		m.mu.RLock()
+		version = m.version
+		m.mu.RUnlock()
+	}
 	return e, version
 }
 

@@ -108,7 +108,6 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		return
 	}
 	now := seconds(time.Now())
-	look(s, now)
 	e, r, retryAfter := verify(s, line[0], token, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, presented{}, retryAfter)
@@ -128,8 +127,6 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 
 // serve is what a request meets, in order.
 func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
-	now := seconds(time.Now())
-	look(s, now)
 	if isExcessive(s, req) {
 		refuse(s, rw, req, name, refuseTooMany, presented{}, 0)
 		return
@@ -156,6 +153,7 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		refuse(s, rw, req, name, r, p, 0)
 		return
 	}
+	now := seconds(time.Now())
 	e, r, retryAfter := verify(s, "Bearer "+p.token, p.token, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, p, retryAfter)

@@ -85,11 +85,14 @@ var (
 // Yaegi: fmt.Printf goes to the interpreter's standard output, which Traefik logs as debug. One call of it costs
 // less than a text that is put together here.
 func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented, retryAfter int) {
-	path := req.URL.Path
-	if len(path) > maxLogged {
-		path = path[:maxLogged]
+	request, from := req.Method+" "+req.URL.Path, req.RemoteAddr
+	if len(request) > maxLogged {
+		request = request[:maxLogged]
 	}
-	fmt.Printf("slidingjwt: refused %s: middleware %+q, from %+q, %+q\n", r.code, name, req.RemoteAddr, req.Method+" "+path)
+	if len(from) > maxLogged {
+		from = from[:maxLogged]
+	}
+	fmt.Printf("slidingjwt: refused %s: middleware %+q, from %+q, %+q\n", r.code, name, from, request)
 	h := rw.Header()
 	h["Cache-Control"] = noStore
 	if p.cookie && r.final {

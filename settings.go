@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/traefik/paerser/types"
 )
@@ -196,7 +197,7 @@ func validateForward(p *problems, s *settings, headers map[string]string) {
 		if len(path) == 0 || strings.TrimSpace(headers[name]) == "" {
 			p.add("forwardHeaders: %q has no claim", name)
 		}
-		s.forward = append(s.forward, forwardedHeader{name: canonical, path: path})
+		s.forward = append(s.forward, forwardedHeader{name: canonical, path: path, first: path[0], isDeep: len(path) > 1})
 	}
 	s.ordinary = map[string]bool{}
 	for _, name := range ordinaryHeaders {
@@ -412,17 +413,5 @@ func isAlphanumeric(c byte) bool {
 }
 
 // hasControl says whether a text holds a control character, which no header and no log line may carry.
-func hasControl(s string) bool { return strings.ContainsAny(s, controls) }
-
-// controls are the control characters, C0 and C1.
-//
-// Yaegi: one call with a set of characters is far cheaper than a function that is called for each.
-var controls = controlCharacters()
-
-func controlCharacters() string {
-	set := []rune{0x7f}
-	for r := rune(0); r < ' '; r++ {
-		set = append(set, r, r+0x80)
-	}
-	return string(set)
-}
+// hasControl says whether a text holds a control character, C0 or C1.
+func hasControl(s string) bool { return strings.IndexFunc(s, unicode.IsControl) >= 0 }

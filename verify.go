@@ -2,7 +2,6 @@ package slidingjwt
 
 import (
 	"encoding/json"
-	"math"
 	"strings"
 	"time"
 )
@@ -21,7 +20,7 @@ type joseHeader struct {
 // verify decides on a token (RFC 7519 7.2, RFC 8725): form and times first, which cost little, then the signature,
 // then whether its claims suffice. It asks the memory first, and tells it last; the line is what it knows the token by.
 func verify(s *settings, line, token string, now float64) (*entry, *refusal, int) {
-	e, version := recall(s.memory, line)
+	e, version := recall(s, line, now)
 	if e != nil {
 		if r := checkTimes(s, e, now); r != nil {
 			return nil, r, 0
@@ -33,11 +32,7 @@ func verify(s *settings, line, token string, now float64) (*entry, *refusal, int
 			return e, e.refused, 0
 		}
 	}
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
-		return nil, refuseMalformed, 0
-	}
-	e, r, retryAfter := verifyAnew(s, token, parts, version, now)
+	e, r, retryAfter := verifyAnew(s, token, version, now)
 	if r != nil {
 		return nil, r, retryAfter
 	}
@@ -61,17 +56,16 @@ func confirm(s *settings, line string, e *entry, version int64, now float64) *en
 //
 // Yaegi: what is rare is in functions of its own, and what is usual is a loop where it can be: a variable of a
 // function costs as much as a call of the standard library, used or not.
-func verifyAnew(s *settings, token string, parts []string, version int64, now float64) (*entry, *refusal, int) {
-	s.memory.mu.RLock()
-	header := s.memory.headers[parts[0]]
-	s.memory.mu.RUnlock()
-	var r *refusal
-	if header == nil {
-		if header, r = parseHeader(s, parts[0]); r != nil {
-			return nil, r, 0
-		}
+func verifyAnew(s *settings, token string, version int64, now float64) (*entry, *refusal, int) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, refuseMalformed, 0
 	}
-	claims, signature, unchecked := decodeParts(token, parts)
+	header, r := readHeader(s, parts[0])
+	if r != nil {
+		return nil, r, 0
+	}
+	text, claims := decodePayload(parts[1])
 	if claims == nil {
 		return nil, refuseMalformed, 0
 	}
@@ -82,18 +76,12 @@ func verifyAnew(s *settings, token string, parts []string, version int64, now fl
 	if r = checkTimes(s, e, now); r != nil {
 		return nil, r, 0
 	}
-	k := header.only
-	if k == nil || header.version != version {
-		found, from, r, wait := findKey(s, claims, header, token[:len(token)-len(parts[2])-1], signature, now)
-		if r != nil {
-			return nil, r, wait
-		}
-		k, e.from = found, from
-		rememberHeader(s, parts[0], header, version)
-	} else if !verifySignature(k, header.alg, token[:len(token)-len(parts[2])-1], signature) {
-		return nil, refuseSignature, 0
+	k, r, retryAfter := checkSignature(s, e, header, claims, token, parts)
+	if r != nil {
+		return nil, r, retryAfter
 	}
-	if unchecked != "" && checkMembers(unchecked) != nil {
+	// What costs more than the signature is only for those who can sign.
+	if !isStrict(claims, text) {
 		return nil, refuseMalformed, 0
 	}
 	if s.expects {
@@ -101,11 +89,12 @@ func verifyAnew(s *settings, token string, parts []string, version int64, now fl
 			return nil, r, 0
 		}
 	}
-	e.keyID = k.id
 	if s.restricts {
 		e.refused = checkAccess(s, claims)
 	}
-	e.names, e.values = forwarded(s, claims)
+	if len(s.forward) > 0 {
+		e.names, e.values = forwarded(s, claims, isPlainPayload(text))
+	}
 	if k.own && s.config.Renew.Before != "" {
 		scheduleRenewal(s, e, claims)
 	}
@@ -113,25 +102,63 @@ func verifyAnew(s *settings, token string, parts []string, version int64, now fl
 	return e, nil, 0
 }
 
-// decodeParts decodes a token's payload and signature; nil claims are malformed. What is costly to check of the
-// payload is left for when it is known that we, or an issuer, wrote it: the text whose members are unchecked.
-func decodeParts(token string, parts []string) (claims map[string]any, signature []byte, unchecked string) {
-	if strings.ContainsAny(token, "\r\n") { // A decoder of base64 passes over them.
-		return nil, nil, ""
+// decodePayload decodes a token's claims; nil claims are malformed.
+func decodePayload(part string) (text string, claims map[string]any) {
+	payload, err := b64.DecodeString(part)
+	if err != nil || strings.ContainsAny(part, "\r\n") { // A decoder of base64 passes over them.
+		return "", nil
 	}
-	payload, err := b64.DecodeString(parts[1])
-	if err != nil {
-		return nil, nil, ""
+	text = string(payload)
+	claims = decodeObject(text)
+	return text, claims
+}
+
+// checkSignature finds the key that signed a token, and notes it.
+func checkSignature(s *settings, e *entry, h *joseHeader, claims map[string]any, token string, parts []string) (*key, *refusal, int) {
+	signature, err := b64.DecodeString(parts[2])
+	if err != nil || strings.ContainsAny(parts[2], "\r\n") {
+		return nil, refuseMalformed, 0
 	}
-	if signature, err = b64.DecodeString(parts[2]); err != nil {
-		return nil, nil, ""
+	input := token[:len(token)-len(parts[2])-1]
+	if k := h.only; k != nil {
+		if h.version == e.version {
+			e.keyID = k.id
+			if verifySignature(k, h.alg, input, signature) {
+				return k, nil, 0
+			}
+			return nil, refuseSignature, 0
+		}
 	}
-	text := string(payload)
-	claims, isStrict := decodeObject(text)
-	if isStrict {
-		text = ""
+	k, from, r, retryAfter := findKey(s, claims, h, input, signature, e.verifiedAt)
+	if r != nil {
+		return nil, r, retryAfter
 	}
-	return claims, signature, text
+	e.keyID, e.from = k.id, from
+	rememberHeader(s, parts[0], h, e.version)
+	return k, nil, 0
+}
+
+// readHeader returns a token's header: remembered, if a token with it was verified or it was the last one that was read.
+func readHeader(s *settings, text string) (*joseHeader, *refusal) {
+	m := s.memory
+	m.mu.RLock()
+	header := m.headers[text]
+	if header == nil {
+		if m.lastHeaderText == text {
+			header = m.lastHeader
+		}
+	}
+	m.mu.RUnlock()
+	if header != nil {
+		return header, nil
+	}
+	header, r := parseHeader(s, text)
+	if r == nil {
+		m.mu.Lock()
+		m.lastHeaderText, m.lastHeader = text, header
+		m.mu.Unlock()
+	}
+	return header, r
 }
 
 // parseHeader reads a header that demands nothing that is not done here: no crit (RFC 7515 4.1.11), no zip, no b64.
@@ -140,7 +167,7 @@ func parseHeader(s *settings, text string) (*joseHeader, *refusal) {
 		return nil, refuseMalformed
 	}
 	decoded, err := b64.DecodeString(text)
-	if err != nil {
+	if err != nil || strings.ContainsAny(text, "\r\n") {
 		return nil, refuseMalformed
 	}
 	members, err := strictObject(string(decoded))
@@ -312,19 +339,22 @@ func scopesOf(claims map[string]any) []string {
 	return texts
 }
 
-// setFresh notes between when a token is valid for sure and nothing is due. Before it was verified is not: then the
-// clock was set back, and what was to be looked at later may be due.
+// setFresh notes between when a token that was just found valid stays so for sure, and nothing is due. Before that is
+// not: then the clock was set back, and what was to be looked at later may be due. It is in whole milliseconds.
 func setFresh(s *settings, e *entry) {
-	if e.refused != nil {
-		return
+	if e.refused == nil {
+		until := e.exp + s.leeway
+		if e.due > 0 {
+			if e.due < until {
+				until = e.due
+			}
+		}
+		if until > farAway {
+			until = farAway
+		}
+		e.freshSince = time.Duration(e.verifiedAt*1000+1) * time.Millisecond
+		e.freshUntil = time.Duration(until*1000) * time.Millisecond
 	}
-	until, since := e.exp+s.leeway, math.Max(math.Max(e.nbf, e.iat)-s.leeway, e.verifiedAt)
-	if e.due > 0 {
-		until = math.Min(until, e.due)
-	}
-	// In whole milliseconds, towards each other, as a request's clock has them.
-	e.freshUntil = time.Duration(math.Floor(math.Max(0, math.Min(until, farAway))*1000)) * time.Millisecond
-	e.freshSince = time.Duration(math.Ceil(math.Max(0, math.Min(since, farAway))*1000)) * time.Millisecond
 }
 
 // farAway is a NumericDate that no clock will show, and whose nanoseconds an int64 can hold.
