@@ -138,22 +138,6 @@ func lookup(claims map[string]any, path []string) any {
 	return value
 }
 
-// structuredValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token,
-// lists of scalars joined by commas, the rest as compact JSON.
-func structuredValue(claims map[string]any, path []string) (string, bool) {
-	claim := lookup(claims, path)
-	text, ok := scalar(claim)
-	if !ok {
-		switch v := claim.(type) {
-		case []any:
-			text, ok = joined(v)
-		case map[string]any:
-			text, ok = compactJSON(v)
-		}
-	}
-	return text, ok
-}
-
 // scalar writes a string, number or boolean.
 func scalar(claim any) (string, bool) {
 	switch v := claim.(type) {
@@ -175,9 +159,12 @@ func joined(list []any) (string, bool) {
 	texts := make([]string, 0, len(list))
 	fits := true
 	for _, element := range list {
-		text, ok := scalar(element)
-		if !ok && element != nil {
-			return compactJSON(list)
+		text, ok := element.(string)
+		if !ok {
+			text, ok = scalar(element)
+			if !ok && element != nil {
+				return compactJSON(list)
+			}
 		}
 		fits = fits && ok && !strings.Contains(text, ",")
 		texts = append(texts, text)
@@ -200,7 +187,7 @@ func forwarded(s *settings, claims map[string]any, isPlain bool) (names []string
 	for _, header := range s.forward {
 		text, ok := claims[header.first].(string)
 		if !ok || !isPlain || header.isDeep {
-			text, ok = otherValue(claims, header)
+			text, ok = otherValue(claims, header, isPlain)
 		}
 		if ok {
 			names = append(names, header.name)
@@ -210,11 +197,25 @@ func forwarded(s *settings, claims map[string]any, isPlain bool) (names []string
 	return names, values
 }
 
-// otherValue is the value of a header that may hold more than a string without surprises, if it has one.
-func otherValue(claims map[string]any, header forwardedHeader) (string, bool) {
-	text, ok := structuredValue(claims, header.path)
-	// Space at an end is lost on the way, and "ada " would arrive as ada.
-	ok = ok && len(text) <= maxHeaderValueBytes && !hasControl(text) && strings.Trim(text, " ") == text
+// otherValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token, lists of
+// scalars joined by commas, the rest as compact JSON. False is a claim that leaves its header absent.
+func otherValue(claims map[string]any, header forwardedHeader, isPlain bool) (text string, ok bool) {
+	claim := claims[header.first]
+	if header.isDeep {
+		claim = lookup(claims, header.path)
+	}
+	switch v := claim.(type) {
+	case []any:
+		text, ok = joined(v)
+	case map[string]any:
+		text, ok = compactJSON(v)
+	default:
+		text, ok = scalar(claim)
+	}
+	if ok && !isPlain {
+		// Space at an end is lost on the way, and "ada " would arrive as ada.
+		ok = len(text) <= maxHeaderValueBytes && !hasControl(text) && strings.Trim(text, " ") == text
+	}
 	return text, ok
 }
 

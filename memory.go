@@ -72,34 +72,42 @@ func weightOf(line string) int { return (len(line) + 1023) / 1024 }
 
 // remember stores an entry, and forgets the oldest ones if there is no room.
 func remember(m *memory, line string, e *entry) {
-	if weightOf(line) > m.capacity {
-		return
-	}
 	m.mu.Lock()
 	// Keys that changed while it was verified could be without its own.
 	if e.version == m.version {
-		if m.entries[line] == nil && m.former[line] == nil {
-			makeRoom(m, weightOf(line))
-			m.queue = append(m.queue, line)
+		if m.entries[line] != nil || m.former[line] != nil || makeRoom(m, line) {
+			delete(m.former, line)
+			m.entries[line] = e
 		}
-		delete(m.former, line)
-		m.entries[line] = e
 	}
 	m.mu.Unlock()
 }
 
-// makeRoom forgets the oldest entries. The caller holds the lock.
-func makeRoom(m *memory, weight int) {
+// makeRoom forgets the oldest entries for a new one, and says whether there is room. The caller holds the lock.
+func makeRoom(m *memory, line string) bool {
+	weight := weightOf(line)
+	if weight > m.capacity {
+		return false
+	}
+	m.queue = append(m.queue, line)
 	m.weight += weight
 	for m.weight > m.capacity {
 		oldest := m.queue[m.head]
-		m.queue[m.head] = ""
-		m.head++
 		delete(m.entries, oldest)
 		delete(m.former, oldest)
 		m.weight -= weightOf(oldest)
+		m.queue[m.head] = ""
+		m.head++
 	}
-	if m.head > 1000 && m.head > len(m.queue)/2 {
+	if m.head > 1000 {
+		shorten(m)
+	}
+	return true
+}
+
+// shorten lets go of the part of the queue that is behind its head, once that is the larger one.
+func shorten(m *memory) {
+	if m.head > len(m.queue)/2 {
 		m.queue = append([]string{}, m.queue[m.head:]...)
 		m.head = 0
 	}
@@ -117,10 +125,7 @@ func recall(s *settings, line string, now float64) (*entry, int64) {
 	}
 	m.mu.RUnlock()
 	if isDue {
-		lookAgain(s, now)
-		m.mu.RLock()
-		version = m.version
-		m.mu.RUnlock()
+		version = lookAgain(s, now)
 	}
 	return e, version
 }
@@ -156,13 +161,15 @@ func look(s *settings, now float64) {
 	}
 }
 
-func lookAgain(s *settings, now float64) {
+// lookAgain returns the memory's version after the look.
+func lookAgain(s *settings, now float64) int64 {
 	m := s.memory
 	at := time.Duration(now * 1e9)
 	m.mu.Lock()
 	if at < m.nextLook && at >= m.lookedAt {
+		version := m.version
 		m.mu.Unlock()
-		return
+		return version
 	}
 	m.lookedAt, m.nextLook = at, at+lookEvery
 	if !s.keys.watches && len(s.endpoints) == 0 {
@@ -190,7 +197,9 @@ func lookAgain(s *settings, now float64) {
 		}
 		m.entries = map[string]*entry{}
 	}
+	version := m.version
 	m.mu.Unlock()
+	return version
 }
 
 // keyRemains says whether the key that verified an entry is still there.

@@ -97,32 +97,43 @@ var epoch = time.Unix(0, 0)
 // ordinary headers and its token in Authorization does not need.
 func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, unsurprising map[string]bool) {
 	h := req.Header
-	line := h["Authorization"]
-	if len(line) != 1 || req.Trailer != nil || h.WriteSubset(nowhere, unsurprising) != nil && !isClean(s, h) {
-		serve(s, next, name, rw, req)
-		return
+	if line := h["Authorization"]; len(line) == 1 {
+		if req.Trailer == nil {
+			if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
+				if token := plainToken(line[0]); token != "" {
+					now := time.Since(epoch).Seconds()
+					e, r, retryAfter := verify(s, line[0], token, now)
+					if r != nil {
+						refuse(s, rw, req, name, r, presented{}, retryAfter)
+						return
+					}
+					if e.due > 0 {
+						if now >= e.due {
+							renew(s, rw, req, presented{token: token, header: true}, e, now)
+						}
+					}
+					for i, header := range e.names {
+						h[header] = e.values[i]
+					}
+					if !s.config.ForwardAuthorization {
+						delete(h, "Authorization")
+					}
+					next.ServeHTTP(rw, req)
+					return
+				}
+			}
+		}
 	}
-	token, isPlain := strings.CutPrefix(line[0], "Bearer ")
-	if !isPlain || token == "" || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
-		serve(s, next, name, rw, req)
-		return
+	serve(s, next, name, rw, req)
+}
+
+// plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
+func plainToken(line string) string {
+	token, isPlain := strings.CutPrefix(line, "Bearer ")
+	if !isPlain || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
+		return ""
 	}
-	now := seconds(time.Now())
-	e, r, retryAfter := verify(s, line[0], token, now)
-	if r != nil {
-		refuse(s, rw, req, name, r, presented{}, retryAfter)
-		return
-	}
-	if e.due > 0 && now >= e.due {
-		renew(s, rw.Header(), req, presented{token: token, header: true}, e, now)
-	}
-	for i, header := range e.names {
-		h[header] = e.values[i]
-	}
-	if !s.config.ForwardAuthorization {
-		delete(h, "Authorization")
-	}
-	next.ServeHTTP(rw, req)
+	return token
 }
 
 // serve is what a request meets, in order.
@@ -153,7 +164,7 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		refuse(s, rw, req, name, r, p, 0)
 		return
 	}
-	now := seconds(time.Now())
+	now := time.Since(epoch).Seconds()
 	e, r, retryAfter := verify(s, "Bearer "+p.token, p.token, now)
 	if r != nil {
 		refuse(s, rw, req, name, r, p, retryAfter)
@@ -161,7 +172,7 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	}
 	forward(s, req, p, e)
 	if e.due > 0 && now >= e.due {
-		renew(s, rw.Header(), req, p, e, now)
+		renew(s, rw, req, p, e, now)
 	}
 	next.ServeHTTP(rw, req)
 }

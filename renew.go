@@ -75,7 +75,7 @@ func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
 }
 
 // renew adds a renewed token to the response's headers where one is due, if it gains enough.
-func renew(s *settings, h http.Header, req *http.Request, p presented, e *entry, now float64) {
+func renew(s *settings, rw http.ResponseWriter, req *http.Request, p presented, e *entry, now float64) {
 	if now >= e.exp || now < e.iat || now < e.nbf || (!p.header && !p.cookie && !p.form) {
 		return
 	}
@@ -88,7 +88,7 @@ func renew(s *settings, h http.Header, req *http.Request, p presented, e *entry,
 		r = makeRenewal(s, p.token, e, now)
 	}
 	if r != nil && r.token != "" {
-		deliver(s, h, req, p, r.token, r.exp-now, e.authTime+s.renewal.maxSession-now)
+		deliver(s, rw.Header(), req, p, r.token, r.exp-now, e.authTime+s.renewal.maxSession-now)
 	}
 }
 

@@ -22,14 +22,9 @@ type joseHeader struct {
 func verify(s *settings, line, token string, now float64) (*entry, *refusal, int) {
 	e, version := recall(s, line, now)
 	if e != nil {
-		if r := checkTimes(s, e, now); r != nil {
-			return nil, r, 0
-		}
-		if e.version != version || now < e.verifiedAt {
-			e = confirm(s, line, e, version, now)
-		}
-		if e != nil {
-			return e, e.refused, 0
+		known, r := verifyAgain(s, line, e, version, now)
+		if r != nil || known != nil {
+			return known, r, 0
 		}
 	}
 	e, r, retryAfter := verifyAnew(s, token, version, now)
@@ -38,6 +33,20 @@ func verify(s *settings, line, token string, now float64) (*entry, *refusal, int
 	}
 	remember(s.memory, line, e)
 	return e, e.refused, 0
+}
+
+// verifyAgain decides on a token that is remembered. It returns neither an entry nor a refusal if its key is gone.
+func verifyAgain(s *settings, line string, e *entry, version int64, now float64) (*entry, *refusal) {
+	if r := checkTimes(s, e, now); r != nil {
+		return nil, r
+	}
+	if e.version != version || now < e.verifiedAt {
+		e = confirm(s, line, e, version, now)
+		if e == nil {
+			return nil, nil
+		}
+	}
+	return e, e.refused
 }
 
 // confirm returns an entry of an older version, or of a later clock, as one of now if its key is still there, else nil.
@@ -120,21 +129,25 @@ func checkSignature(s *settings, e *entry, h *joseHeader, claims map[string]any,
 		return nil, refuseMalformed, 0
 	}
 	input := token[:len(token)-len(parts[2])-1]
-	if k := h.only; k != nil {
-		if h.version == e.version {
-			e.keyID = k.id
-			if verifySignature(k, h.alg, input, signature) {
-				return k, nil, 0
-			}
-			return nil, refuseSignature, 0
-		}
+	if h.version != e.version || h.only == nil {
+		k, r, retryAfter := searchKey(s, e, h, claims, parts[0], input, signature)
+		return k, r, retryAfter
 	}
+	if !verifySignature(h.only, h.alg, input, signature) {
+		return nil, refuseSignature, 0
+	}
+	e.keyID = h.only.id
+	return h.only, nil, 0
+}
+
+// searchKey is checkSignature where the header alone does not decide which key it is.
+func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, header, input string, signature []byte) (*key, *refusal, int) {
 	k, from, r, retryAfter := findKey(s, claims, h, input, signature, e.verifiedAt)
 	if r != nil {
 		return nil, r, retryAfter
 	}
 	e.keyID, e.from = k.id, from
-	rememberHeader(s, parts[0], h, e.version)
+	rememberHeader(s, header, h, e.version)
 	return k, nil, 0
 }
 
