@@ -81,7 +81,7 @@ func (w *issuingWriter) WriteHeader(status int) {
 			for key := range h {
 				delete(h, key)
 			}
-			refuse(w.s, w.rw, w.req, w.name, refuseIssuing, presented{}, 0)
+			refuse(w.s, w.rw, w.req, w.name, refuseIssuing, presented{})
 			return
 		}
 	}

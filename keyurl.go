@@ -53,26 +53,26 @@ const (
 )
 
 // tryEndpoint tries a signature with the keys of an endpoint. What the known ones can answer waits for no fetch.
-func tryEndpoint(endpoint *keyURL, h *joseHeader, input string, signature []byte, limit int, now float64) (k *key, r *refusal, retryAfter int) {
+func tryEndpoint(endpoint *keyURL, h *joseHeader, input string, signature []byte, limit int, now float64) (k *key, r *refusal) {
 	if strings.HasPrefix(h.alg, "HS") {
-		return nil, refuseAlgorithm, 0 // A key set from a URL holds no secret.
+		return nil, refuseAlgorithm // A key set from a URL holds no secret.
 	}
 	known := freshKeys(endpoint, now)
 	if known != nil {
 		k, r, limit = tryKeys(known, h, input, signature, limit)
 		if k != nil || h.kid == "" || known.kids[h.kid] {
-			return k, r, 0
+			return k, r
 		}
 	}
 	set, retryAfter := keysFor(endpoint, h.kid, now)
 	if set == nil {
-		return nil, refuseUnavailable, retryAfter
+		return nil, unavailable(retryAfter)
 	}
 	if set == known {
-		return nil, r, 0
+		return nil, r
 	}
 	k, r, _ = tryKeys(set, h, input, signature, limit)
-	return k, r, 0
+	return k, r
 }
 
 // keysFor returns the keys that a token with this kid meets. It waits for a fetch at most once, and a fetch

@@ -36,7 +36,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 }
 
 // guarding returns the handler of a guarded route. It serves what is usual at a glance: a remembered token in the
-// Authorization header of a request with ordinary headers. The rest is for admit. Both give the same answer: nothing
+// Authorization header of a request with ordinary headers. The rest is for admit and serve. All give the same answer: nothing
 // is decided here that serve would decide otherwise.
 //
 // Yaegi: a call of a function costs each of its variables and expressions, an && and those of branches not taken as
@@ -55,28 +55,27 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 			e, nextLook := m.entries[line[0]], m.nextLook
 			mu.RUnlock()
 			if now < nextLook {
-				if e != nil {
-					if now < e.freshUntil {
-						if now >= e.freshSince {
-							if req.Trailer == nil {
-								if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
-									// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-									for i, header := range e.names {
-										h[header] = e.values[i]
-									}
-									if removesToken {
-										delete(h, "Authorization")
-									}
-									next.ServeHTTP(rw, req)
-									return
-								}
+				if req.Trailer == nil {
+					if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
+						if e == nil || now >= e.freshUntil || now < e.freshSince {
+							if e = admit(s, next, name, rw, req, line[0], e); e == nil {
+								return
 							}
 						}
+						// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+						for i, header := range e.names {
+							h[header] = e.values[i]
+						}
+						if removesToken {
+							delete(h, "Authorization")
+						}
+						next.ServeHTTP(rw, req)
+						return
 					}
 				}
 			}
 		}
-		admit(s, next, name, rw, req, unsurprising)
+		serve(s, next, name, rw, req)
 	}
 	if s.config.TokenKey == "" {
 		return glance
@@ -93,38 +92,35 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// admit decides on a token that is not fresh in the memory. It is serve without the steps that a request with
-// ordinary headers and its token in Authorization does not need.
-func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, unsurprising map[string]bool) {
-	h := req.Header
-	if line := h["Authorization"]; len(line) == 1 {
-		if req.Trailer == nil {
-			if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
-				if token := plainToken(line[0]); token != "" {
-					now := time.Since(epoch).Seconds()
-					e, r, retryAfter := verify(s, line[0], token, now)
-					if r != nil {
-						refuse(s, rw, req, name, r, presented{}, retryAfter)
-						return
-					}
-					if e.due > 0 {
-						if now >= e.due {
-							renew(s, rw, req, presented{token: token, header: true}, e, now)
-						}
-					}
-					for i, header := range e.names {
-						h[header] = e.values[i]
-					}
-					if !s.config.ForwardAuthorization {
-						delete(h, "Authorization")
-					}
-					next.ServeHTTP(rw, req)
-					return
-				}
-			}
+// admit decides on a token that can only be in Authorization and is not fresh in the memory, which has been looked at:
+// e is what it has of the token, if anything. It adds a renewed one if that is due, and returns what to forward, or
+// nil if the request was answered.
+func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry) *entry {
+	token := plainToken(line)
+	if token == "" {
+		serve(s, next, name, rw, req)
+		return nil
+	}
+	now := time.Since(epoch).Seconds()
+	var r *refusal
+	if e != nil {
+		e, r = verifyAgain(s, line, e, e.version, now)
+	}
+	if e == nil {
+		if r == nil {
+			e, r = verify(s, line, token, now)
 		}
 	}
-	serve(s, next, name, rw, req)
+	if r != nil {
+		refuse(s, rw, req, name, r, presented{})
+		return nil
+	}
+	if e.due > 0 {
+		if now >= e.due {
+			renew(s, rw, req, presented{token: token, header: true}, e, now)
+		}
+	}
+	return e
 }
 
 // plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
@@ -139,7 +135,7 @@ func plainToken(line string) string {
 // serve is what a request meets, in order.
 func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
 	if isExcessive(s, req) {
-		refuse(s, rw, req, name, refuseTooMany, presented{}, 0)
+		refuse(s, rw, req, name, refuseTooMany, presented{})
 		return
 	}
 	removeSpellings(s, req)
@@ -161,17 +157,17 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		r = refuseCrossSite
 	}
 	if r != nil {
-		refuse(s, rw, req, name, r, p, 0)
+		refuse(s, rw, req, name, r, p)
 		return
 	}
 	now := time.Since(epoch).Seconds()
-	e, r, retryAfter := verify(s, "Bearer "+p.token, p.token, now)
+	e, r := verify(s, "Bearer "+p.token, p.token, now)
 	if r != nil {
-		refuse(s, rw, req, name, r, p, retryAfter)
+		refuse(s, rw, req, name, r, p)
 		return
 	}
 	forward(s, req, p, e)
-	if e.due > 0 && now >= e.due {
+	if e.due > 0 && now >= e.due && (p.header || p.cookie || p.form) { // What came by the query alone has no way back.
 		renew(s, rw, req, p, e, now)
 	}
 	next.ServeHTTP(rw, req)

@@ -11,12 +11,12 @@ func publishing(s *settings, name string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
 		look(s, seconds(time.Now()))
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
-			refuse(s, rw, req, name, refuseMethod, presented{}, 0)
+			refuse(s, rw, req, name, refuseMethod, presented{})
 			return
 		}
 		r := currentRing(s.keys)
 		if r.published == nil {
-			refuse(s, rw, req, name, refuseUnavailable, presented{}, 1)
+			refuse(s, rw, req, name, unavailable(1), presented{})
 			return
 		}
 		h := rw.Header()

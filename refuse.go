@@ -18,6 +18,8 @@ type refusal struct {
 	err    string // error (RFC 6750 3.1)
 	final  bool   // the token can never be accepted again, so its cookie is cleared
 
+	retryAfter int // seconds, of a 503
+
 	body   []byte   // the problem (RFC 9457), made with the refusal …
 	length []string // … and its Content-Length
 }
@@ -84,7 +86,7 @@ var (
 //
 // Yaegi: fmt.Printf goes to the interpreter's standard output, which Traefik logs as debug. One call of it costs
 // less than a text that is put together here.
-func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented, retryAfter int) {
+func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented) {
 	request, from := req.Method+" "+req.URL.Path, req.RemoteAddr
 	if len(request) > maxLogged {
 		request = request[:maxLogged]
@@ -99,7 +101,7 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 		h["Set-Cookie"] = append(h["Set-Cookie"], cookieLine(s, "", 0))
 	}
 	if r.status > http.StatusForbidden {
-		explain(h, r, retryAfter)
+		explain(h, r)
 	}
 	if req.Header["Content-Type"] != nil && isGRPC(req) {
 		refuseGRPC(rw, r)
@@ -119,16 +121,23 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 var problemJSON = []string{"application/problem+json"}
 
 // explain adds what goes with the statuses that are not about the token.
-func explain(h http.Header, r *refusal, retryAfter int) {
+func explain(h http.Header, r *refusal) {
 	if r.status == http.StatusServiceUnavailable {
-		if retryAfter < 1 {
-			retryAfter = 1
-		}
-		h["Retry-After"] = []string{strconv.Itoa(retryAfter)}
+		h["Retry-After"] = []string{strconv.Itoa(r.retryAfter)}
 	}
 	if r.status == http.StatusMethodNotAllowed {
 		h["Allow"] = []string{"GET, HEAD"}
 	}
+}
+
+// unavailable refuses until keys may be there, in so many seconds.
+func unavailable(retryAfter int) *refusal {
+	r := *refuseUnavailable
+	if retryAfter < 1 {
+		retryAfter = 1
+	}
+	r.retryAfter = retryAfter
+	return &r
 }
 
 // refusals are all of them.

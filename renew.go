@@ -71,20 +71,21 @@ func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
 	if before >= lifetime {
 		before = lifetime / 2
 	}
-	e.due = e.exp - before
+	// One that is accepted by leeway alone is not renewed yet.
+	e.due = math.Max(e.exp-before, math.Max(e.iat, e.nbf))
 }
 
 // renew adds a renewed token to the response's headers where one is due, if it gains enough.
 func renew(s *settings, rw http.ResponseWriter, req *http.Request, p presented, e *entry, now float64) {
-	if now >= e.exp || now < e.iat || now < e.nbf || (!p.header && !p.cookie && !p.form) {
+	if now >= e.exp {
 		return
 	}
 	all := &s.memory.renewals
 	all.mu.Lock()
 	r := all.byToken[p.token]
-	isReady := r != nil && r.isSigned && now-r.at < renewalKept && now >= r.at
+	isReady := r != nil && r.isSigned
 	all.mu.Unlock()
-	if !isReady {
+	if !isReady || now < r.at || now >= r.at+renewalKept {
 		r = makeRenewal(s, p.token, e, now)
 	}
 	if r != nil && r.token != "" {

@@ -10,36 +10,37 @@ import (
 	"crypto/sha512"
 	"hash"
 	"math/big"
+	"net/http"
 )
 
 // findKey finds the key that signed a token, among those that may: a trusted issuer's for its own tokens, ours
 // and jwksUrl's for all others. Ours are tried first, so that what they can answer waits for nobody.
-func findKey(s *settings, claims map[string]any, h *joseHeader, input string, signature []byte, now float64) (*key, *keyURL, *refusal, int) {
+func findKey(s *settings, claims map[string]any, h *joseHeader, input string, signature []byte, now float64) (*key, *keyURL, *refusal) {
 	if len(s.trusted) > 0 {
 		if issuer, ok := claims["iss"].(string); ok && s.trusted[issuer] != nil {
 			endpoint := s.trusted[issuer]
-			k, r, wait := tryEndpoint(endpoint, h, input, signature, maxSignatures, now)
-			return k, endpoint, r, wait
+			k, r := tryEndpoint(endpoint, h, input, signature, maxSignatures, now)
+			return k, endpoint, r
 		}
 	}
 	own := currentRing(s.keys)
 	k, r, left := tryKeys(own.set, h, input, signature, maxSignatures)
 	if k != nil {
-		return k, nil, nil, 0
+		return k, nil, nil
 	}
 	if s.others != nil {
-		k, theirs, wait := tryEndpoint(s.others, h, input, signature, left, now)
-		if k != nil || theirs == refuseUnavailable {
-			return k, s.others, theirs, wait
+		k, theirs := tryEndpoint(s.others, h, input, signature, left, now)
+		if k != nil || theirs.status == http.StatusServiceUnavailable {
+			return k, s.others, theirs
 		}
 		if theirs == refuseSignature || r == refuseUnknownKey {
 			r = theirs
 		}
 	}
 	if own.incomplete {
-		return nil, nil, refuseUnavailable, 1
+		return nil, nil, unavailable(1)
 	}
-	return nil, nil, r, 0
+	return nil, nil, r
 }
 
 // tryKeys tries the signature with the keys that fit the token, up to a limit, and returns what is left of it.

@@ -19,20 +19,20 @@ type joseHeader struct {
 
 // verify decides on a token (RFC 7519 7.2, RFC 8725): form and times first, which cost little, then the signature,
 // then whether its claims suffice. It asks the memory first, and tells it last; the line is what it knows the token by.
-func verify(s *settings, line, token string, now float64) (*entry, *refusal, int) {
+func verify(s *settings, line, token string, now float64) (*entry, *refusal) {
 	e, version := recall(s, line, now)
 	if e != nil {
 		known, r := verifyAgain(s, line, e, version, now)
 		if r != nil || known != nil {
-			return known, r, 0
+			return known, r
 		}
 	}
-	e, r, retryAfter := verifyAnew(s, token, version, now)
+	e, r := verifyAnew(s, token, version, now)
 	if r != nil {
-		return nil, r, retryAfter
+		return nil, r
 	}
 	remember(s.memory, line, e)
-	return e, e.refused, 0
+	return e, e.refused
 }
 
 // verifyAgain decides on a token that is remembered. It returns neither an entry nor a refusal if its key is gone.
@@ -65,37 +65,37 @@ func confirm(s *settings, line string, e *entry, version int64, now float64) *en
 //
 // Yaegi: what is rare is in functions of its own, and what is usual is a loop where it can be: a variable of a
 // function costs as much as a call of the standard library, used or not.
-func verifyAnew(s *settings, token string, version int64, now float64) (*entry, *refusal, int) {
+func verifyAnew(s *settings, token string, version int64, now float64) (*entry, *refusal) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, refuseMalformed, 0
+		return nil, refuseMalformed
 	}
 	header, r := readHeader(s, parts[0])
 	if r != nil {
-		return nil, r, 0
+		return nil, r
 	}
 	text, claims := decodePayload(parts[1])
 	if claims == nil {
-		return nil, refuseMalformed, 0
+		return nil, refuseMalformed
 	}
 	e := &entry{typ: header.typ, version: version, verifiedAt: now}
 	if r = readRegistered(e, claims); r != nil {
-		return nil, r, 0
+		return nil, r
 	}
 	if r = checkTimes(s, e, now); r != nil {
-		return nil, r, 0
+		return nil, r
 	}
-	k, r, retryAfter := checkSignature(s, e, header, claims, token, parts)
+	k, r := checkSignature(s, e, header, claims, token, parts)
 	if r != nil {
-		return nil, r, retryAfter
+		return nil, r
 	}
 	// What costs more than the signature is only for those who can sign.
 	if !isStrict(claims, text) {
-		return nil, refuseMalformed, 0
+		return nil, refuseMalformed
 	}
 	if s.expects {
 		if r = checkParties(s, claims); r != nil {
-			return nil, r, 0
+			return nil, r
 		}
 	}
 	if s.restricts {
@@ -108,7 +108,7 @@ func verifyAnew(s *settings, token string, version int64, now float64) (*entry, 
 		scheduleRenewal(s, e, claims)
 	}
 	setFresh(s, e)
-	return e, nil, 0
+	return e, nil
 }
 
 // decodePayload decodes a token's claims; nil claims are malformed.
@@ -123,32 +123,32 @@ func decodePayload(part string) (text string, claims map[string]any) {
 }
 
 // checkSignature finds the key that signed a token, and notes it.
-func checkSignature(s *settings, e *entry, h *joseHeader, claims map[string]any, token string, parts []string) (*key, *refusal, int) {
+func checkSignature(s *settings, e *entry, h *joseHeader, claims map[string]any, token string, parts []string) (*key, *refusal) {
 	signature, err := b64.DecodeString(parts[2])
 	if err != nil || strings.ContainsAny(parts[2], "\r\n") {
-		return nil, refuseMalformed, 0
+		return nil, refuseMalformed
 	}
 	input := token[:len(token)-len(parts[2])-1]
 	if h.version != e.version || h.only == nil {
-		k, r, retryAfter := searchKey(s, e, h, claims, parts[0], input, signature)
-		return k, r, retryAfter
+		k, r := searchKey(s, e, h, claims, parts[0], input, signature)
+		return k, r
 	}
 	if !verifySignature(h.only, h.alg, input, signature) {
-		return nil, refuseSignature, 0
+		return nil, refuseSignature
 	}
 	e.keyID = h.only.id
-	return h.only, nil, 0
+	return h.only, nil
 }
 
 // searchKey is checkSignature where the header alone does not decide which key it is.
-func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, header, input string, signature []byte) (*key, *refusal, int) {
-	k, from, r, retryAfter := findKey(s, claims, h, input, signature, e.verifiedAt)
+func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, header, input string, signature []byte) (*key, *refusal) {
+	k, from, r := findKey(s, claims, h, input, signature, e.verifiedAt)
 	if r != nil {
-		return nil, r, retryAfter
+		return nil, r
 	}
 	e.keyID, e.from = k.id, from
 	rememberHeader(s, header, h, e.version)
-	return k, nil, 0
+	return k, nil
 }
 
 // readHeader returns a token's header: remembered, if a token with it was verified or it was the last one that was read.
