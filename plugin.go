@@ -57,19 +57,22 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 			if now < nextLook {
 				if req.Trailer == nil {
 					if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
-						if e == nil || now >= e.freshUntil || now < e.freshSince {
-							if e = admit(s, next, name, rw, req, line[0], e); e == nil {
-								return
+						if e != nil {
+							if now < e.freshUntil {
+								if now >= e.freshSince {
+									// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+									for i, header := range e.names {
+										h[header] = e.values[i]
+									}
+									if removesToken {
+										delete(h, "Authorization")
+									}
+									next.ServeHTTP(rw, req)
+									return
+								}
 							}
 						}
-						// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-						for i, header := range e.names {
-							h[header] = e.values[i]
-						}
-						if removesToken {
-							delete(h, "Authorization")
-						}
-						next.ServeHTTP(rw, req)
+						admit(s, next, name, rw, req, line[0], e)
 						return
 					}
 				}
@@ -93,13 +96,12 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 var epoch = time.Unix(0, 0)
 
 // admit decides on a token that can only be in Authorization and is not fresh in the memory, which has been looked at:
-// e is what it has of the token, if anything. It adds a renewed one if that is due, and returns what to forward, or
-// nil if the request was answered.
-func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry) *entry {
+// e is what it has of the token, if anything. It adds a renewed one if that is due.
+func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry) {
 	token := plainToken(line)
 	if token == "" {
 		serve(s, next, name, rw, req)
-		return nil
+		return
 	}
 	now := time.Since(epoch).Seconds()
 	var r *refusal
@@ -113,14 +115,15 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	}
 	if r != nil {
 		refuse(s, rw, req, name, r, presented{})
-		return nil
+		return
 	}
 	if e.due > 0 {
 		if now >= e.due {
 			renew(s, rw, req, presented{token: token, header: true}, e, now)
 		}
 	}
-	return e
+	forward(s, req, presented{header: true}, e)
+	next.ServeHTTP(rw, req)
 }
 
 // plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
@@ -175,14 +178,18 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 
 // forward puts the claims in the token's place.
 func forward(s *settings, req *http.Request, p presented, e *entry) {
-	if !s.config.ForwardAuthorization {
-		if p.header {
-			delete(req.Header, "Authorization")
-		}
-		removeElsewhere(s, req)
-	}
+	h := req.Header
 	for i, header := range e.names {
-		req.Header[header] = e.values[i]
+		h[header] = e.values[i]
+	}
+	if s.config.ForwardAuthorization {
+		return
+	}
+	if p.header {
+		delete(h, "Authorization")
+	}
+	if s.elsewhere {
+		removeElsewhere(s, req)
 	}
 }
 

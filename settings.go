@@ -30,6 +30,7 @@ type settings struct {
 	policy     *predicate         // nil: no claims expression
 	restricts  bool               // there are scopes or an expression
 	expects    bool               // an issuer or an audience
+	elsewhere  bool               // there is a cookie or a tokenKey
 	renewal    renewalSettings    // before == 0 and share == 0: off
 	issue      issueSettings      // header == "": off
 	trusted    map[string]*keyURL // by issuer
@@ -76,6 +77,7 @@ func compile(c *Config) (*settings, error) {
 	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
 		logWarning("there is no audience: every token that the issuers sign for anybody is accepted here")
 	}
+	s.elsewhere = c.Cookie.Name != "" || c.TokenKey != ""
 	s.challenges = challenges(c)
 	s.memory = newMemory(c.CacheSize)
 	return s, nil

@@ -36,7 +36,7 @@ func findToken(s *settings, req *http.Request) (presented, *refusal) {
 		}
 		p.token, p.header = token, isBearer
 	}
-	if s.config.Cookie.Name != "" || s.config.TokenKey != "" {
+	if s.elsewhere {
 		r := findElsewhere(s, req, &p)
 		return p, r
 	}
