@@ -192,10 +192,15 @@ func lookAgain(s *settings, now float64) int64 {
 	if changed {
 		m.version++
 		m.ring, m.sets = r, sets
-		for line, e := range m.entries {
-			m.former[line] = e
+		// A token is in one of the two; the smaller one is moved, since nobody can look up anything meanwhile.
+		few, many := m.entries, m.former
+		if len(few) > len(many) {
+			few, many = many, few
 		}
-		m.entries = map[string]*entry{}
+		for line, e := range few {
+			many[line] = e
+		}
+		m.entries, m.former = map[string]*entry{}, many
 	}
 	version := m.version
 	m.mu.Unlock()

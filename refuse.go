@@ -87,25 +87,17 @@ var (
 // Yaegi: fmt.Printf goes to the interpreter's standard output, which Traefik logs as debug. One call of it costs
 // less than a text that is put together here.
 func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented) {
-	request, from := req.Method+" "+req.URL.Path, req.RemoteAddr
+	request := req.Method + " " + req.URL.Path
 	if len(request) > maxLogged {
 		request = request[:maxLogged]
 	}
-	if len(from) > maxLogged {
-		from = from[:maxLogged]
-	}
-	fmt.Printf("slidingjwt: refused %s: middleware %+q, from %+q, %+q\n", r.code, name, from, request)
+	fmt.Printf("slidingjwt: refused %s: middleware %+q, from %+.200q, %+q\n", r.code, name, req.RemoteAddr, request)
 	h := rw.Header()
 	h["Cache-Control"] = noStore
-	if p.cookie && r.final {
-		h["Set-Cookie"] = append(h["Set-Cookie"], cookieLine(s, "", 0))
-	}
-	if r.status > http.StatusForbidden {
-		explain(h, r)
-	}
-	if req.Header["Content-Type"] != nil && isGRPC(req) {
-		refuseGRPC(rw, r)
-		return
+	if p.cookie || r.status > http.StatusForbidden || req.Header["Content-Type"] != nil {
+		if explain(s, rw, req, r, p) {
+			return
+		}
 	}
 	if challenge := s.challenges[r.code]; challenge != nil {
 		h["Www-Authenticate"] = challenge
@@ -120,14 +112,23 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 
 var problemJSON = []string{"application/problem+json"}
 
-// explain adds what goes with the statuses that are not about the token.
-func explain(h http.Header, r *refusal) {
+// explain adds to a refusal what not every one has. To a gRPC caller it gives the whole answer, and says so.
+func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal, p presented) bool {
+	h := rw.Header()
+	if p.cookie && r.final {
+		h["Set-Cookie"] = append(h["Set-Cookie"], cookieLine(s, "", 0))
+	}
 	if r.status == http.StatusServiceUnavailable {
 		h["Retry-After"] = []string{strconv.Itoa(r.retryAfter)}
+	}
+	if isGRPC(req) {
+		refuseGRPC(rw, r)
+		return true
 	}
 	if r.status == http.StatusMethodNotAllowed {
 		h["Allow"] = []string{"GET, HEAD"}
 	}
+	return false
 }
 
 // unavailable refuses until keys may be there, in so many seconds.
