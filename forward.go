@@ -85,6 +85,25 @@ func removeSpellings(s *settings, req *http.Request) {
 	}
 }
 
+// unsurprisingHeaders are the ordinary ones that may come with a request whose token is in Authorization.
+func unsurprisingHeaders(s *settings) map[string]bool {
+	names := map[string]bool{}
+	for name := range s.ordinary {
+		names[name] = name != "Upgrade" && (name != "Cookie" || s.config.Cookie.Name == "")
+	}
+	return names
+}
+
+// isClean removes the spellings of forwarded headers among headers that are not all ordinary, and says whether
+// none of the others needs serve: a cookie that may carry a token, a connection option, a preflight's question.
+func isClean(s *settings, h http.Header) bool {
+	if h["Connection"] != nil || h["Upgrade"] != nil || h["Access-Control-Request-Method"] != nil || s.config.Cookie.Name != "" && h["Cookie"] != nil {
+		return false
+	}
+	removeNames(h, s.spellings)
+	return true
+}
+
 // removeNames deletes the headers whose normalized name is in the set.
 func removeNames(h http.Header, set nameSet) {
 	for name := range h {
@@ -214,9 +233,9 @@ func otherValue(claims map[string]any, header forwardedHeader, isPlain bool) (te
 	}
 	if ok && !isPlain {
 		// Space at an end is lost on the way, and "ada " would arrive as ada.
-		ok = len(text) <= maxHeaderValueBytes && !hasControl(text) && strings.Trim(text, " ") == text
+		ok = !hasControl(text) && strings.Trim(text, " ") == text
 	}
-	return text, ok
+	return text, ok && len(text) <= maxHeaderValueBytes // JSON may be longer than it was: U+2028 becomes an escape.
 }
 
 // isPlainPayload says whether all strings of a JSON text are short, and have no escape, no control character and no

@@ -60,6 +60,8 @@ func TestForwardedValues(t *testing.T) {
 		{"tab", `"a\tb"`, absent},
 		{"NUL", `"a\u0000"`, absent},
 		{"DEL", `"a\u007f"`, absent},
+		{"DEL as it is", `"a` + "\x7f" + `"`, absent},
+		{"next line as it is", `"a` + "\u0085" + `"`, absent},
 		{"next line", `"a\u0085"`, absent},
 
 		{"number", `42`, "42"},
@@ -93,6 +95,7 @@ func TestForwardedValues(t *testing.T) {
 		{"object with characters that HTML knows", `{"a": "<b>&'"}`, `{"a":"<b>&'"}`},
 		{"empty object", `{}`, `{}`},
 		{"object with null", `{"a": null}`, `{"a":null}`},
+		{"object that is written longer than it came", `{"a":"` + strings.Repeat("\u2028", 700) + `"}`, absent},
 		{"object of more than 4 KiB", `{"a": "` + kib + kib + kib + kib + `"}`, absent},
 		{"object with DEL", `{"a": "\u007f"}`, absent},
 		{"nested lists", `[ ["a", "b"], [] ]`, `[["a","b"],[]]`},

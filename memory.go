@@ -8,10 +8,10 @@ import (
 // entry is what is remembered of a verified token: all that a request needs of it, derived once. It is immutable.
 type entry struct {
 	// What the fast path reads.
-	freshSince time.Duration // since the epoch: between these it is valid for sure and no renewal is due,
-	freshUntil time.Duration // and the clock has not been set back since it was verified
-	names      []string      // the headers to set …
-	values     [][]string    // … and their values
+	freshSince time.Duration // since the epoch: between these it is valid for sure and no renewal is due
+	freshUntil time.Duration
+	names      []string   // the headers to set …
+	values     [][]string // … and their values
 
 	version    int64   // the memory's, when the key was last known to be there …
 	verifiedAt float64 // … and when that was
@@ -34,7 +34,7 @@ type memory struct {
 	mu       sync.RWMutex
 	entries  map[string]*entry // of this version
 	nextLook time.Duration     // since the epoch: from when on key files and key sets are looked at again …
-	lookedAt time.Duration     // … and before when too, since then the clock was set back
+	lookedAt time.Duration     // … and before when too, since then the clock was set back: a second before the look
 	version  int64             // grows when keys change: entries of the version before have to show that theirs is still there
 	former   map[string]*entry // those that have not shown it yet
 
@@ -171,7 +171,7 @@ func lookAgain(s *settings, now float64) int64 {
 		m.mu.Unlock()
 		return version
 	}
-	m.lookedAt, m.nextLook = at, at+lookEvery
+	m.lookedAt, m.nextLook = at-lookEvery, at+lookEvery // A request may have read its clock earlier, and come later.
 	if !s.keys.watches && len(s.endpoints) == 0 {
 		m.nextLook = neverLook
 	}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -52,28 +51,30 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 		if line := h["Authorization"]; len(line) == 1 {
 			now := time.Since(epoch)
 			mu.RLock()
-			e, nextLook := m.entries[line[0]], m.nextLook
+			e, nextLook, lookedAt := m.entries[line[0]], m.nextLook, m.lookedAt
 			mu.RUnlock()
 			if now < nextLook {
-				if req.Trailer == nil {
-					if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
-						if e != nil {
-							if now < e.freshUntil {
-								if now >= e.freshSince {
-									// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-									for i, header := range e.names {
-										h[header] = e.values[i]
+				if now >= lookedAt {
+					if req.Trailer == nil {
+						if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
+							if e != nil {
+								if now < e.freshUntil {
+									if now >= e.freshSince {
+										// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+										for i, header := range e.names {
+											h[header] = e.values[i]
+										}
+										if removesToken {
+											delete(h, "Authorization")
+										}
+										next.ServeHTTP(rw, req)
+										return
 									}
-									if removesToken {
-										delete(h, "Authorization")
-									}
-									next.ServeHTTP(rw, req)
-									return
 								}
 							}
+							admit(s, next, name, rw, req, line[0], e)
+							return
 						}
-						admit(s, next, name, rw, req, line[0], e)
-						return
 					}
 				}
 			}
@@ -124,15 +125,6 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	}
 	forward(s, req, presented{header: true}, e)
 	next.ServeHTTP(rw, req)
-}
-
-// plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
-func plainToken(line string) string {
-	token, isPlain := strings.CutPrefix(line, "Bearer ")
-	if !isPlain || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
-		return ""
-	}
-	return token
 }
 
 // serve is what a request meets, in order.
@@ -191,23 +183,4 @@ func forward(s *settings, req *http.Request, p presented, e *entry) {
 	if s.elsewhere {
 		removeElsewhere(s, req)
 	}
-}
-
-// unsurprisingHeaders are the ordinary ones that may come with a request whose token is in Authorization.
-func unsurprisingHeaders(s *settings) map[string]bool {
-	names := map[string]bool{}
-	for name := range s.ordinary {
-		names[name] = name != "Upgrade" && (name != "Cookie" || s.config.Cookie.Name == "")
-	}
-	return names
-}
-
-// isClean removes the spellings of forwarded headers among headers that are not all ordinary, and says whether
-// none of the others needs serve: a cookie that may carry a token, a connection option, a preflight's question.
-func isClean(s *settings, h http.Header) bool {
-	if h["Connection"] != nil || h["Upgrade"] != nil || h["Access-Control-Request-Method"] != nil || s.config.Cookie.Name != "" && h["Cookie"] != nil {
-		return false
-	}
-	removeNames(h, s.spellings)
-	return true
 }

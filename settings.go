@@ -414,6 +414,5 @@ func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
-// hasControl says whether a text holds a control character, which no header and no log line may carry.
 // hasControl says whether a text holds a control character, C0 or C1.
 func hasControl(s string) bool { return strings.IndexFunc(s, unicode.IsControl) >= 0 }

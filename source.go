@@ -113,6 +113,15 @@ func bearerToken(line string) (token string, isBearer bool) {
 	return strings.Trim(rest, " "), true
 }
 
+// plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
+func plainToken(line string) string {
+	token, isPlain := strings.CutPrefix(line, "Bearer ")
+	if !isPlain || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
+		return ""
+	}
+	return token
+}
+
 // parameters returns the values of a parameter in a query or form.
 func parameters(encoded, name string) []string {
 	var values []string

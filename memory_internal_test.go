@@ -1,0 +1,134 @@
+package slidingjwt
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// These tests are native only: they hand the functions a clock, or look at what is remembered.
+
+const (
+	oneSecret     = "a secret that is long enough for its hash"
+	anotherSecret = "another secret that is long enough for it"
+)
+
+// watching are settings whose secret is in a file, and a token that is valid at the time of each test.
+func watching(t *testing.T, now float64) (s *settings, file, token string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "secret")
+	writeSecret(t, file, oneSecret)
+	c := CreateConfig()
+	c.SigningSecret = file
+	s, err := compile(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload := fmt.Sprintf(`{"sub":"ada","iat":%d,"exp":%d}`, int64(now)-7200, int64(now)+7200)
+	token, err = sign(currentRing(s.keys).signer, "JWT", payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, file, token
+}
+
+func writeSecret(t *testing.T, file, secret string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func accept(t *testing.T, s *settings, token string, now float64) *entry {
+	t.Helper()
+	e, r := verify(s, "Bearer "+token, token, now)
+	if r != nil {
+		t.Fatalf("at %f: got %s, want it accepted", now, r.code)
+	}
+	return e
+}
+
+// A clock that is set back has the files looked at, and a token that it now precedes verified by its times again.
+func TestMemoryWhenClockIsSetBack(t *testing.T) {
+	const now, later = 1_800_000_000.0, 1_800_000_000.0 + 7000
+	s, file, token := watching(t, now)
+	e := accept(t, s, token, now)
+	lookAgain(s, later)
+	writeSecret(t, file, anotherSecret)
+	m := s.memory
+	if at := time.Duration((now + 3500) * 1e9); at < e.freshSince || at >= e.freshUntil || at >= m.lookedAt {
+		t.Errorf("between its verification and the look the token is fresh, and no look is due before %s: want one", m.lookedAt)
+	}
+	if _, r := verify(s, "Bearer "+token, token, now+3500); r != refuseSignature {
+		t.Errorf("got %v, want a wrong signature: the secret has changed", r)
+	}
+
+	s, _, token = watching(t, now)
+	e = accept(t, s, token, now)
+	if at := time.Duration((now - 3500) * 1e9); at >= e.freshSince {
+		t.Errorf("before it was verified it is fresh: since %s, at %s", e.freshSince, at)
+	}
+	e = accept(t, s, token, now-3500)
+	if at := time.Duration((now - 3499) * 1e9); at < e.freshSince || at >= e.freshUntil {
+		t.Errorf("got it fresh from %s to %s, want it at %s", e.freshSince, e.freshUntil, at)
+	}
+}
+
+// What was verified with keys that have changed meanwhile is not remembered, and what is remembered shows its key.
+func TestKeysChangeMeanwhile(t *testing.T) {
+	const now = 1_800_000_000.0
+	s, file, token := watching(t, now)
+	e := accept(t, s, token, now)
+	writeSecret(t, file, anotherSecret)
+	if version := lookAgain(s, now+2); version != e.version+1 {
+		t.Fatalf("got version %d, want %d", version, e.version+1)
+	}
+	if m := s.memory; len(m.entries) != 0 || len(m.former) != 1 {
+		t.Fatalf("got %d entries and %d former ones, want 0 and 1", len(m.entries), len(m.former))
+	}
+	remember(s.memory, "Bearer "+token, e)
+	if len(s.memory.entries) != 0 {
+		t.Error("an entry of the version before was remembered")
+	}
+	if _, r := verify(s, "Bearer "+token, token, now+2); r != refuseSignature {
+		t.Errorf("got %v, want a wrong signature", r)
+	}
+
+	writeSecret(t, file, oneSecret)
+	e = accept(t, s, token, now+4)
+	if m := s.memory; m.entries["Bearer "+token] != e || len(m.former) != 0 || m.weight != 1 || len(m.queue)-m.head != 1 {
+		t.Errorf("got %d entries, %d former ones, weight %d, queue %d", len(m.entries), len(m.former), m.weight, len(m.queue)-m.head)
+	}
+}
+
+// The memory holds as much as its capacity, whatever comes and however often keys change.
+func TestMemoryIsBounded(t *testing.T) {
+	m := newMemory(100)
+	for i := range 10_000 {
+		line := fmt.Sprintf("Bearer %04d", i%700)
+		if i%3 == 0 {
+			line += strings.Repeat("x", i%5000)
+		}
+		remember(m, line, &entry{version: m.version})
+		if i%37 == 0 { // As lookAgain does.
+			m.version++
+			for line, e := range m.entries {
+				m.former[line] = e
+			}
+			m.entries = map[string]*entry{}
+		}
+		weight := 0
+		for _, line := range m.queue[m.head:] {
+			if m.entries[line] == nil && m.former[line] == nil {
+				t.Fatalf("%d: a token in the queue is not there", i)
+			}
+			weight += weightOf(line)
+		}
+		if weight != m.weight || weight > 100 || len(m.entries)+len(m.former) != len(m.queue)-m.head || len(m.queue) > 2100 {
+			t.Fatalf("%d: weight %d, counted %d; %d entries, %d former ones, queue of %d from %d", i, weight, m.weight, len(m.entries), len(m.former), len(m.queue), m.head)
+		}
+	}
+}
