@@ -106,7 +106,7 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 	h["Content-Length"] = r.length
 	rw.WriteHeader(r.status)
 	if req.Method != http.MethodHead {
-		_, _ = rw.Write(r.body) // A failure means that the client is gone.
+		_, _ = rw.Write(r.body) //nolint:gosec // Nothing in it is the client's. A failure means that the client is gone.
 	}
 }
 
