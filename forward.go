@@ -86,10 +86,10 @@ func removeSpellings(s *settings, req *http.Request) {
 }
 
 // unsurprisingHeaders are the ordinary ones that may come with a request whose token is in Authorization.
-func unsurprisingHeaders(s *settings) map[string]bool {
+func unsurprisingHeaders(s *settings, c *Config) map[string]bool {
 	names := map[string]bool{}
 	for name := range s.ordinary {
-		names[name] = name != "Upgrade" && (name != "Cookie" || s.config.Cookie.Name == "")
+		names[name] = name != "Upgrade" && (name != "Cookie" || c.Cookie.Name == "")
 	}
 	return names
 }

@@ -125,7 +125,7 @@ func recall(s *settings, line string, now float64) (*entry, int64) {
 	}
 	m.mu.RUnlock()
 	if isDue {
-		version = lookAgain(s, now)
+		version = look(s, now)
 	}
 	return e, version
 }
@@ -149,20 +149,8 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 }
 
 // look reads changed key files and starts the refresh of key sets that are old. It does so at most once a
-// second, on one request, and notes when keys have changed.
-func look(s *settings, now float64) {
-	m := s.memory
-	at := time.Duration(now * 1e9)
-	m.mu.RLock()
-	isDue := at >= m.nextLook || at < m.lookedAt
-	m.mu.RUnlock()
-	if isDue {
-		lookAgain(s, now)
-	}
-}
-
-// lookAgain returns the memory's version after the look.
-func lookAgain(s *settings, now float64) int64 {
+// second, on one request, notes when keys have changed, and returns the memory's version after that.
+func look(s *settings, now float64) int64 {
 	m := s.memory
 	at := time.Duration(now * 1e9)
 	m.mu.Lock()

@@ -56,7 +56,7 @@ func TestMemoryWhenClockIsSetBack(t *testing.T) {
 	const now, later = 1_800_000_000.0, 1_800_000_000.0 + 7000
 	s, file, token := watching(t, now)
 	e := accept(t, s, token, now)
-	lookAgain(s, later)
+	look(s, later)
 	writeSecret(t, file, anotherSecret)
 	m := s.memory
 	if at := time.Duration((now + 3500) * 1e9); at < e.freshSince || at >= e.freshUntil || at >= m.lookedAt {
@@ -83,7 +83,7 @@ func TestKeysChangeMeanwhile(t *testing.T) {
 	s, file, token := watching(t, now)
 	e := accept(t, s, token, now)
 	writeSecret(t, file, anotherSecret)
-	if version := lookAgain(s, now+2); version != e.version+1 {
+	if version := look(s, now+2); version != e.version+1 {
 		t.Fatalf("got version %d, want %d", version, e.version+1)
 	}
 	if m := s.memory; len(m.entries) != 0 || len(m.former) != 1 {
@@ -113,7 +113,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			line += strings.Repeat("x", i%5000)
 		}
 		remember(m, line, &entry{version: m.version})
-		if i%37 == 0 { // As lookAgain does.
+		if i%37 == 0 { // As look does.
 			m.version++
 			for line, e := range m.entries {
 				m.former[line] = e

@@ -35,8 +35,8 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 }
 
 // guarding returns the handler of a guarded route. It serves what is usual at a glance: a remembered token in the
-// Authorization header of a request with ordinary headers. The rest is for admit and serve. All give the same answer: nothing
-// is decided here that serve would decide otherwise.
+// Authorization header of a request with ordinary headers. The rest is for admit and serve. All give the same
+// answer: nothing is decided here that serve would decide otherwise.
 //
 // Yaegi: a call of a function costs each of its variables and expressions, an && and those of branches not taken as
 // well, so this one has few, and its conditions are nested. A closure is cheaper than a type with ServeHTTP, and a
@@ -44,7 +44,7 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 // service is called.
 func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 	m, mu := s.memory, &s.memory.mu
-	unsurprising := unsurprisingHeaders(s)
+	unsurprising := s.unsurprising
 	removesToken := !s.config.ForwardAuthorization
 	glance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header

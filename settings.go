@@ -21,24 +21,25 @@ const (
 
 // settings are a Config that was found right: immutable, and shared by every middleware with the same options.
 type settings struct {
-	config     *Config
-	leeway     float64
-	tokenTypes []string
-	forward    []forwardedHeader
-	spellings  nameSet            // of the forwarded headers
-	ordinary   map[string]bool    // names of request headers that are no spelling of a forwarded one
-	policy     *predicate         // nil: no claims expression
-	restricts  bool               // there are scopes or an expression
-	expects    bool               // an issuer or an audience
-	elsewhere  bool               // there is a cookie or a tokenKey
-	renewal    renewalSettings    // before == 0 and share == 0: off
-	issue      issueSettings      // header == "": off
-	trusted    map[string]*keyURL // by issuer
-	others     *keyURL            // jwksUrl; nil: none
-	endpoints  []*keyURL          // all of them
-	keys       *keyring
-	memory     *memory
-	challenges map[string][]string // by the refusal's code
+	config       *Config
+	leeway       float64
+	tokenTypes   []string
+	forward      []forwardedHeader
+	spellings    nameSet            // of the forwarded headers
+	ordinary     map[string]bool    // names of request headers that are no spelling of a forwarded one
+	unsurprising map[string]bool    // those that need not be looked at when the token is in Authorization
+	policy       *predicate         // nil: no claims expression
+	restricts    bool               // there are scopes or an expression
+	expects      bool               // an issuer or an audience
+	elsewhere    bool               // there is a cookie or a tokenKey
+	renewal      renewalSettings    // before == 0 and share == 0: off
+	issue        issueSettings      // header == "": off
+	trusted      map[string]*keyURL // by issuer
+	others       *keyURL            // jwksUrl; nil: none
+	endpoints    []*keyURL          // all of them
+	keys         *keyring
+	memory       *memory
+	challenges   map[string][]string // by the refusal's code
 }
 
 // problems collects what is wrong with a configuration.
@@ -79,6 +80,7 @@ func compile(c *Config) (*settings, error) {
 	}
 	s.elsewhere = c.Cookie.Name != "" || c.TokenKey != ""
 	s.challenges = challenges(c)
+	s.unsurprising = unsurprisingHeaders(s, c)
 	s.memory = newMemory(c.CacheSize)
 	return s, nil
 }
