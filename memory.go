@@ -180,19 +180,24 @@ func look(s *settings, now float64) int64 {
 	if changed {
 		m.version++
 		m.ring, m.sets = r, sets
-		// A token is in one of the two; the smaller one is moved, since nobody can look up anything meanwhile.
-		few, many := m.entries, m.former
-		if len(few) > len(many) {
-			few, many = many, few
-		}
-		for line, e := range few {
-			many[line] = e
-		}
-		m.entries, m.former = map[string]*entry{}, many
+		setAside(m)
 	}
 	version := m.version
 	m.mu.Unlock()
 	return version
+}
+
+// setAside makes all that is remembered show its key again. The fewer are moved to the more, since nobody can look up
+// anything meanwhile. The caller holds the lock.
+func setAside(m *memory) {
+	few, many := m.entries, m.former
+	if len(few) > len(many) {
+		few, many = many, few
+	}
+	for line, e := range few {
+		many[line] = e
+	}
+	m.entries, m.former = map[string]*entry{}, many
 }
 
 // keyRemains says whether the key that verified an entry is still there.

@@ -2,6 +2,8 @@ package slidingjwt
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,6 +79,28 @@ func TestMemoryWhenClockIsSetBack(t *testing.T) {
 	}
 }
 
+// The usual path sees it too: it does not serve a remembered token without the look.
+func TestGlanceWhenClockIsSetBack(t *testing.T) {
+	now := time.Since(epoch)
+	s, file, token := watching(t, now.Seconds())
+	handler := guarding(s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), "jwt@file")
+	ask := func(want int) {
+		t.Helper()
+		req := httptest.NewRequest(http.MethodGet, "/", nil)
+		req.Header.Set("Authorization", "Bearer "+token)
+		rec := httptest.NewRecorder()
+		handler(rec, req)
+		if rec.Code != want {
+			t.Errorf("got %d, want %d", rec.Code, want)
+		}
+	}
+	ask(http.StatusOK)
+	writeSecret(t, file, anotherSecret)
+	// The last look was an hour from now.
+	s.memory.lookedAt, s.memory.nextLook = now+time.Hour, now+time.Hour+lookEvery
+	ask(http.StatusUnauthorized)
+}
+
 // What was verified with keys that have changed meanwhile is not remembered, and what is remembered shows its key.
 func TestKeysChangeMeanwhile(t *testing.T) {
 	const now = 1_800_000_000.0
@@ -113,12 +137,9 @@ func TestMemoryIsBounded(t *testing.T) {
 			line += strings.Repeat("x", i%5000)
 		}
 		remember(m, line, &entry{version: m.version})
-		if i%37 == 0 { // As look does.
+		if i%37 == 0 { // Keys change.
 			m.version++
-			for line, e := range m.entries {
-				m.former[line] = e
-			}
-			m.entries = map[string]*entry{}
+			setAside(m)
 		}
 		weight := 0
 		for _, line := range m.queue[m.head:] {
