@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -173,6 +172,61 @@ func scalar(claim any) (string, bool) {
 	return "", false
 }
 
+// deriveHeaders derives the headers that a token sets. Where no string of the claims is long, or has an escape, a control
+// character or a space at an end, they need no look of their own.
+func deriveHeaders(s *settings, t *reading, e *entry) {
+	isPlain := t.isPlain || !hasControl(t.text) && !strings.Contains(t.text, `\`)
+	if isPlain {
+		isPlain = len(t.text) <= maxHeaderValueBytes && !strings.Contains(t.text, `" `) && !strings.Contains(t.text, ` "`)
+	}
+	e.names = make([]string, 0, len(s.forward))
+	e.values = make([][]string, 0, len(s.forward))
+	var claim any
+	var text string
+	var fits bool
+	for _, header := range s.forward {
+		if header.isDeep {
+			claim = lookup(t.claims, header.path)
+		} else {
+			claim = t.claims[header.first]
+		}
+		text, fits = claim.(string)
+		if !fits {
+			text, fits = written(claim)
+		}
+		if fits {
+			if !isPlain {
+				fits = isSendable(text)
+			}
+			if fits {
+				e.names = append(e.names, header.name)
+				e.values = append(e.values, []string{text})
+			}
+		}
+	}
+}
+
+// written writes a claim that is no string as a header's value: numbers and booleans as in the token, lists of scalars
+// joined by commas, the rest as compact JSON. False is a claim that leaves its header absent.
+func written(claim any) (text string, fits bool) {
+	switch v := claim.(type) {
+	case json.Number:
+		return string(v), true
+	case []any:
+		text, fits = joined(v)
+	case map[string]any:
+		text, fits = compactJSON(v)
+	default:
+		text, fits = scalar(claim)
+	}
+	return text, fits && len(text) <= maxHeaderValueBytes // JSON may be longer than it was: U+2028 becomes an escape.
+}
+
+// isSendable says whether a value arrives as it is: space at an end is lost on the way, and "ada " would arrive as ada.
+func isSendable(text string) bool {
+	return len(text) <= maxHeaderValueBytes && !hasControl(text) && strings.Trim(text, " ") == text
+}
+
 // joined writes a list: with commas if all its elements are scalars, none of which holds a comma, else as JSON.
 func joined(list []any) (string, bool) {
 	texts := make([]string, 0, len(list))
@@ -199,48 +253,4 @@ func compactJSON(value any) (string, bool) {
 		return "", false
 	}
 	return strings.TrimSuffix(text.String(), "\n"), utf8.ValidString(text.String())
-}
-
-// forwarded derives the headers that a token sets. Strings in a plain payload need no look of their own.
-func forwarded(s *settings, claims map[string]any, isPlain bool) (names []string, values [][]string) {
-	for _, header := range s.forward {
-		text, ok := claims[header.first].(string)
-		if !ok || !isPlain || header.isDeep {
-			text, ok = otherValue(claims, header, isPlain)
-		}
-		if ok {
-			names = append(names, header.name)
-			values = append(values, []string{text})
-		}
-	}
-	return names, values
-}
-
-// otherValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token, lists of
-// scalars joined by commas, the rest as compact JSON. False is a claim that leaves its header absent.
-func otherValue(claims map[string]any, header forwardedHeader, isPlain bool) (text string, ok bool) {
-	claim := claims[header.first]
-	if header.isDeep {
-		claim = lookup(claims, header.path)
-	}
-	switch v := claim.(type) {
-	case []any:
-		text, ok = joined(v)
-	case map[string]any:
-		text, ok = compactJSON(v)
-	default:
-		text, ok = scalar(claim)
-	}
-	if ok && !isPlain {
-		// Space at an end is lost on the way, and "ada " would arrive as ada.
-		ok = !hasControl(text) && strings.Trim(text, " ") == text
-	}
-	return text, ok && len(text) <= maxHeaderValueBytes // JSON may be longer than it was: U+2028 becomes an escape.
-}
-
-// isPlainPayload says whether all strings of a JSON text are short, and have no escape, no control character and no
-// space at an end: one look at all of them.
-func isPlainPayload(text string) bool {
-	return len(text) <= maxHeaderValueBytes && strings.IndexFunc(text, unicode.IsControl) < 0 &&
-		!strings.Contains(text, `\`) && !strings.Contains(text, `" `) && !strings.Contains(text, ` "`)
 }

@@ -14,21 +14,18 @@ var errNotStrict = errors.New("not one JSON object with distinct members")
 // they are written (RFC 8259 4, RFC 8725 3.1).
 func strictObject(text string) (map[string]any, error) {
 	object := decodeObject(text)
-	if object == nil || !isStrict(object, text) {
+	if object == nil || !isStrict(object, text, others.Replace(text) == text) {
 		return nil, errNotStrict
 	}
 	return object, nil
 }
 
 // decodeObject reads the JSON object that a text begins with; nil if there is none. It is for isStrict to say whether
-// the text holds nothing else.
+// the text is that object and nothing else.
 func decodeObject(text string) (object map[string]any) {
-	if !utf8.ValidString(text) {
-		return nil
-	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
-	if err := decoder.Decode(&object); err != nil {
+	if decoder.Decode(&object) != nil {
 		return nil
 	}
 	return object
@@ -38,14 +35,38 @@ func decodeObject(text string) (object map[string]any) {
 //
 // Yaegi: checkMembers costs 30 µs. Writing the object again costs 4, and shows it as well: what is written is as
 // long as what was read if and only if no member was dropped and there is no white space, provided that nothing in
-// it is written in more than one way: none of < > & \, and no character of the rows of U+2028, U+2029 and U+FFFD.
-func isStrict(object map[string]any, text string) bool {
-	if !strings.ContainsAny(text, "<>&\\") && !strings.Contains(text, "\xe2\x80") && !strings.Contains(text, "\xef\xbf") {
-		if written, err := json.Marshal(object); err == nil && len(written) == len(text) {
-			return true
+// it is written in more than one way, as nothing in plain ASCII is.
+func isStrict(object map[string]any, text string, isPlain bool) bool {
+	if isPlain || isWrittenOneWay(text) {
+		written, err := json.Marshal(object)
+		if err == nil {
+			if len(written) == len(text) {
+				return true
+			}
 		}
 	}
-	return checkMembers(text) == nil
+	return utf8.ValidString(text) && checkMembers(text) == nil
+}
+
+// others replaces all bytes that plain ASCII lacks: control characters, those beyond ASCII, and those that JSON may escape: < > & \.
+//
+// Yaegi: one call that replaces nothing costs less than three that search.
+var others = replacerOfOthers()
+
+func replacerOfOthers() *strings.Replacer {
+	var pairs []string
+	for b := 0; b < 256; b++ {
+		if b < ' ' || b > '~' || strings.IndexByte("<>&\\", byte(b)) >= 0 {
+			pairs = append(pairs, string([]byte{byte(b)}), "?")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// isWrittenOneWay says whether a text beyond ASCII holds nothing that is written in more than one way: none of < > & \,
+// and no character of the rows of U+2028, U+2029 and U+FFFD.
+func isWrittenOneWay(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsAny(text, "<>&\\") && !strings.Contains(text, "\xe2\x80") && !strings.Contains(text, "\xef\xbf")
 }
 
 // checkMembers walks over a JSON text and refuses a member that is there twice, and anything behind the text.

@@ -67,42 +67,41 @@ func newMemory(capacity int) *memory {
 	}
 }
 
-// weightOf counts a token once per KiB, so that the bytes held are bounded too.
-func weightOf(line string) int { return (len(line) + 1023) / 1024 }
-
-// remember stores an entry, and forgets the oldest ones if there is no room.
+// remember stores an entry, and forgets the oldest ones if there is no room. A token counts once per KiB that it begins,
+// so that the bytes held are bounded too.
 func remember(m *memory, line string, e *entry) {
+	weight := len(line)>>10 + 1
 	m.mu.Lock()
 	// Keys that changed while it was verified could be without its own.
 	if e.version == m.version {
-		if m.entries[line] != nil || m.former[line] != nil || makeRoom(m, line) {
-			delete(m.former, line)
+		if weight <= m.capacity {
+			if m.entries[line] == nil {
+				if m.former[line] == nil {
+					m.queue = append(m.queue, line)
+					m.weight += weight
+				}
+				delete(m.former, line)
+			}
 			m.entries[line] = e
+			for m.weight > m.capacity {
+				forgetOldest(m)
+			}
 		}
 	}
 	m.mu.Unlock()
 }
 
-// makeRoom forgets the oldest entries for a new one, and says whether there is room. The caller holds the lock.
-func makeRoom(m *memory, line string) bool {
-	weight := weightOf(line)
-	if weight > m.capacity {
-		return false
-	}
-	m.queue = append(m.queue, line)
-	m.weight += weight
-	for m.weight > m.capacity {
-		oldest := m.queue[m.head]
-		delete(m.entries, oldest)
-		delete(m.former, oldest)
-		m.weight -= weightOf(oldest)
-		m.queue[m.head] = ""
-		m.head++
-	}
+// forgetOldest forgets an entry. The caller holds the lock.
+func forgetOldest(m *memory) {
+	line := m.queue[m.head]
+	delete(m.entries, line)
+	delete(m.former, line)
+	m.weight -= len(line)>>10 + 1
+	m.queue[m.head] = ""
+	m.head++
 	if m.head > 1000 {
 		shorten(m)
 	}
-	return true
 }
 
 // shorten lets go of the part of the queue that is behind its head, once that is the larger one.
@@ -113,16 +112,13 @@ func shorten(m *memory) {
 	}
 }
 
-// recall returns what is remembered of a token, and the memory's version; nil if it is not there. It looks at the
-// keys first, if that is due.
+// recall returns what is remembered of a token, and the memory's version; nil if it is not there, or has to show its key
+// again. It looks at the keys first, if that is due.
 func recall(s *settings, line string, now float64) (*entry, int64) {
 	m := s.memory
 	at := time.Duration(now * 1e9)
 	m.mu.RLock()
 	e, version, isDue := m.entries[line], m.version, at >= m.nextLook || at < m.lookedAt
-	if e == nil {
-		e = m.former[line]
-	}
 	m.mu.RUnlock()
 	if isDue {
 		version = look(s, now)

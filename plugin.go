@@ -72,7 +72,7 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 									}
 								}
 							}
-							admit(s, next, name, rw, req, line[0], e)
+							admit(s, next, name, rw, req, line[0], e, now)
 							return
 						}
 					}
@@ -96,22 +96,21 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// admit decides on a token that can only be in Authorization and is not fresh in the memory, which has been looked at:
-// e is what it has of the token, if anything. It adds a renewed one if that is due.
-func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry) {
-	token := plainToken(line)
-	if token == "" {
-		serve(s, next, name, rw, req)
-		return
-	}
-	now := time.Since(epoch).Seconds()
+// admit decides on a token that can only be in Authorization and is not fresh in the memory, when no look at the keys is
+// due: e is what the memory has of it, if anything. It adds a renewed one if that is due.
+func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, at time.Duration) {
 	var r *refusal
+	now := float64(at) / 1e9
 	if e != nil {
 		e, r = verifyAgain(s, line, e, e.version, now)
 	}
 	if e == nil {
 		if r == nil {
-			e, r = verify(s, line, token, now)
+			if !isPlainLine(line) {
+				serve(s, next, name, rw, req)
+				return
+			}
+			e, r = verifyAnew(s, line, line[len("Bearer "):], now)
 		}
 	}
 	if r != nil {
@@ -120,7 +119,7 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	}
 	if e.due > 0 {
 		if now >= e.due {
-			renew(s, rw, req, presented{token: token, header: true}, e, now)
+			renew(s, rw, req, presented{token: line[len("Bearer "):], header: true}, e, now)
 		}
 	}
 	forward(s, req, presented{header: true}, e)

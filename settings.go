@@ -32,6 +32,7 @@ type settings struct {
 	restricts    bool               // there are scopes or an expression
 	expects      bool               // an issuer or an audience
 	elsewhere    bool               // there is a cookie or a tokenKey
+	renews       bool               // there is a time before expiry from which on tokens are renewed
 	renewal      renewalSettings    // before == 0 and share == 0: off
 	issue        issueSettings      // header == "": off
 	trusted      map[string]*keyURL // by issuer
@@ -79,6 +80,7 @@ func compile(c *Config) (*settings, error) {
 		logWarning("there is no audience: every token that the issuers sign for anybody is accepted here")
 	}
 	s.elsewhere = c.Cookie.Name != "" || c.TokenKey != ""
+	s.renews = c.Renew.Before != ""
 	s.challenges = challenges(c)
 	s.unsurprising = unsurprisingHeaders(s, c)
 	s.memory = newMemory(c.CacheSize)

@@ -113,13 +113,16 @@ func bearerToken(line string) (token string, isBearer bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
-func plainToken(line string) string {
-	token, isPlain := strings.CutPrefix(line, "Bearer ")
-	if !isPlain || len(token) > maxTokenBytes || strings.ContainsAny(token, " \t,") {
-		return ""
+// isPlainLine says whether a line is a token as most clients write it; if not, findToken has to look at it.
+func isPlainLine(line string) bool {
+	if len(line) > len("Bearer ") {
+		if len(line) <= maxTokenBytes {
+			if line[:len("Bearer ")] == "Bearer " {
+				return !strings.ContainsAny(line[len("Bearer "):], " \t\r\n,")
+			}
+		}
 	}
-	return token
+	return false
 }
 
 // parameters returns the values of a parameter in a query or form.

@@ -2,6 +2,7 @@ package slidingjwt
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -17,9 +18,11 @@ type joseHeader struct {
 	version int64
 }
 
-// verify decides on a token (RFC 7519 7.2, RFC 8725): form and times first, which cost little, then the signature,
-// then whether its claims suffice. It asks the memory first, and tells it last; the line is what it knows the token by.
+// verify decides on a token (RFC 7519 7.2, RFC 8725) that may be remembered; the line is what the memory knows it by.
 func verify(s *settings, line, token string, now float64) (*entry, *refusal) {
+	if strings.ContainsAny(token, "\r\n") { // A decoder of base64 passes over them.
+		return nil, refuseMalformed
+	}
 	e, version := recall(s, line, now)
 	if e != nil {
 		known, r := verifyAgain(s, line, e, version, now)
@@ -27,12 +30,8 @@ func verify(s *settings, line, token string, now float64) (*entry, *refusal) {
 			return known, r
 		}
 	}
-	e, r := verifyAnew(s, token, version, now)
-	if r != nil {
-		return nil, r
-	}
-	remember(s.memory, line, e)
-	return e, e.refused
+	e, r := verifyAnew(s, line, token, now)
+	return e, r
 }
 
 // verifyAgain decides on a token that is remembered. It returns neither an entry nor a refusal if its key is gone.
@@ -61,117 +60,223 @@ func confirm(s *settings, line string, e *entry, version int64, now float64) *en
 	return &confirmed
 }
 
-// verifyAnew verifies a token that is not remembered.
+// reading is a token on its way through verification.
+type reading struct {
+	parts   []string
+	header  *joseHeader
+	claims  map[string]any
+	text    string // of the claims
+	isPlain bool   // it is plain ASCII
+	key     *key   // that signed it
+}
+
+// verifyAnew verifies and remembers a token that has no line break, and no entry of the keys' version: form and times
+// first, which cost little, then the signature, and what costs more than that only for those who can sign.
 //
-// Yaegi: what is rare is in functions of its own, and what is usual is a loop where it can be: a variable of a
-// function costs as much as a call of the standard library, used or not.
-func verifyAnew(s *settings, token string, version int64, now float64) (*entry, *refusal) {
-	parts := strings.Split(token, ".")
-	if len(parts) != 3 {
+// Yaegi: a call costs each variable and expression of its function, used or not, and a := as much again. So its steps
+// are few, they share a reading, name their results, and leave what is rare to functions of its own.
+func verifyAnew(s *settings, line, token string, now float64) (e *entry, r *refusal) {
+	t := &reading{parts: strings.Split(token, ".")}
+	if len(t.parts) != 3 {
 		return nil, refuseMalformed
 	}
-	header, r := readHeader(s, parts[0])
-	if r != nil {
-		return nil, r
+	m := s.memory
+	m.mu.RLock()
+	e = m.former[line]
+	version := m.version
+	t.header = m.headers[t.parts[0]]
+	m.mu.RUnlock()
+	if e != nil {
+		e, r = verifyAgain(s, line, e, version, now)
+		if r != nil || e != nil {
+			return e, r
+		}
 	}
-	text, claims := decodePayload(parts[1])
-	if claims == nil {
-		return nil, refuseMalformed
-	}
-	e := &entry{typ: header.typ, version: version, verifiedAt: now}
-	if r = readRegistered(e, claims); r != nil {
-		return nil, r
-	}
-	if r = checkTimes(s, e, now); r != nil {
-		return nil, r
-	}
-	k, r := checkSignature(s, e, header, claims, token, parts)
-	if r != nil {
-		return nil, r
-	}
-	// What costs more than the signature is only for those who can sign.
-	if !isStrict(claims, text) {
-		return nil, refuseMalformed
-	}
-	if s.expects {
-		if r = checkParties(s, claims); r != nil {
+	if t.header == nil {
+		r = readHeader(s, t)
+		if r != nil {
 			return nil, r
 		}
 	}
-	if s.restricts {
-		e.refused = checkAccess(s, claims)
-	}
-	if len(s.forward) > 0 {
-		e.names, e.values = forwarded(s, claims, isPlainPayload(text))
-	}
-	if k.own && s.config.Renew.Before != "" {
-		scheduleRenewal(s, e, claims)
-	}
-	setFresh(s, e)
-	return e, nil
-}
-
-// decodePayload decodes a token's claims; nil claims are malformed.
-func decodePayload(part string) (text string, claims map[string]any) {
-	payload, err := b64.DecodeString(part)
-	if err != nil || strings.ContainsAny(part, "\r\n") { // A decoder of base64 passes over them.
-		return "", nil
-	}
-	text = string(payload)
-	claims = decodeObject(text)
-	return text, claims
-}
-
-// checkSignature finds the key that signed a token, and notes it.
-func checkSignature(s *settings, e *entry, h *joseHeader, claims map[string]any, token string, parts []string) (*key, *refusal) {
-	signature, err := b64.DecodeString(parts[2])
-	if err != nil || strings.ContainsAny(parts[2], "\r\n") {
-		return nil, refuseMalformed
-	}
-	input := token[:len(token)-len(parts[2])-1]
-	if h.version != e.version || h.only == nil {
-		k, r := searchKey(s, e, h, claims, parts[0], input, signature)
-		return k, r
-	}
-	if !verifySignature(h.only, h.alg, input, signature) {
-		return nil, refuseSignature
-	}
-	e.keyID = h.only.id
-	return h.only, nil
-}
-
-// searchKey is checkSignature where the header alone does not decide which key it is.
-func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, header, input string, signature []byte) (*key, *refusal) {
-	k, from, r := findKey(s, claims, h, input, signature, e.verifiedAt)
+	r = readPayload(t)
 	if r != nil {
 		return nil, r
 	}
-	e.keyID, e.from = k.id, from
-	rememberHeader(s, header, h, e.version)
-	return k, nil
+	e = &entry{typ: t.header.typ, version: version, verifiedAt: now}
+	r = readRegistered(e, t.claims)
+	if r != nil {
+		return nil, r
+	}
+	r = checkTimes(s, e, now)
+	if r != nil {
+		return nil, r
+	}
+	r = checkSignature(s, t, e, token)
+	if r != nil {
+		return nil, r
+	}
+	r = derive(s, t, e)
+	if r != nil {
+		return nil, r
+	}
+	remember(m, line, e)
+	return e, e.refused
 }
 
-// readHeader returns a token's header: remembered, if a token with it was verified or it was the last one that was read.
-func readHeader(s *settings, text string) (*joseHeader, *refusal) {
+// readHeader reads a token's header that is of no token that was verified: perhaps it was the last one that was read.
+func readHeader(s *settings, t *reading) *refusal {
 	m := s.memory
+	text := t.parts[0]
 	m.mu.RLock()
-	header := m.headers[text]
-	if header == nil {
-		if m.lastHeaderText == text {
-			header = m.lastHeader
-		}
+	if m.lastHeaderText == text {
+		t.header = m.lastHeader
 	}
 	m.mu.RUnlock()
-	if header != nil {
-		return header, nil
+	if t.header != nil {
+		return nil
 	}
 	header, r := parseHeader(s, text)
-	if r == nil {
-		m.mu.Lock()
-		m.lastHeaderText, m.lastHeader = strings.Clone(text), header // It is part of a request's text.
-		m.mu.Unlock()
+	if r != nil {
+		return r
 	}
-	return header, r
+	t.header = header
+	m.mu.Lock()
+	m.lastHeaderText, m.lastHeader = strings.Clone(text), header // It is part of a request's text.
+	m.mu.Unlock()
+	return nil
+}
+
+// readPayload decodes a token's claims. That they are strictly what they are written as costs more, and is for derive.
+func readPayload(t *reading) *refusal {
+	payload, err := b64.DecodeString(t.parts[1])
+	if err != nil {
+		return refuseMalformed
+	}
+	t.text = string(payload)
+	decoder := json.NewDecoder(strings.NewReader(t.text))
+	decoder.UseNumber()
+	if decoder.Decode(&t.claims) != nil {
+		return refuseMalformed
+	}
+	if t.claims == nil {
+		return refuseMalformed
+	}
+	return nil
+}
+
+// readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types
+// of the claims that decide who a token is from and for.
+func readRegistered(e *entry, claims map[string]any) *refusal {
+	var claim any
+	var number json.Number
+	var there, fits bool
+	var err error
+	dates := []float64{0, 0, 0}
+	for i, name := range dateClaims {
+		claim, there = claims[name]
+		if there {
+			number, fits = claim.(json.Number)
+			if !fits {
+				return refuseClaims
+			}
+			dates[i], err = strconv.ParseFloat(string(number), 64)
+			if err != nil { // It is out of range, and so not finite.
+				return refuseClaims
+			}
+		}
+	}
+	e.exp, e.nbf, e.iat = dates[0], dates[1], dates[2]
+	for _, name := range textClaims {
+		claim, there = claims[name]
+		if there {
+			_, fits = claim.(string)
+			if !fits {
+				if !isAudienceList(name, claim) {
+					return refuseClaims
+				}
+			}
+		}
+	}
+	if claims["exp"] == nil {
+		return refuseNoExpiry
+	}
+	_, there = claims["cnf"]
+	if there {
+		return refuseBound
+	}
+	return nil
+}
+
+var (
+	dateClaims = []string{"exp", "nbf", "iat"}
+	textClaims = []string{"iss", "sub", "aud"}
+)
+
+// isAudienceList says whether a claim is an aud that is a list of strings.
+func isAudienceList(name string, claim any) bool {
+	_, ok := audiences(claim)
+	return ok && name == "aud"
+}
+
+// checkSignature finds the key that signed a token, and notes it.
+func checkSignature(s *settings, t *reading, e *entry, token string) (r *refusal) {
+	signature, err := b64.DecodeString(t.parts[2])
+	if err != nil {
+		return refuseMalformed
+	}
+	input := token[:len(token)-len(t.parts[2])-1]
+	k := t.header.only
+	if k == nil {
+		return searchKey(s, t, e, input, signature)
+	}
+	if t.header.version != e.version {
+		return searchKey(s, t, e, input, signature)
+	}
+	if !verifySignature(k, t.header.alg, input, signature) {
+		return refuseSignature
+	}
+	t.key = k
+	e.keyID = k.id
+	return nil
+}
+
+// searchKey is checkSignature where the header alone does not decide which key it is.
+func searchKey(s *settings, t *reading, e *entry, input string, signature []byte) *refusal {
+	k, from, r := findKey(s, t.claims, t.header, input, signature, e.verifiedAt)
+	if r != nil {
+		return r
+	}
+	t.key, e.keyID, e.from = k, k.id, from
+	rememberHeader(s, t.parts[0], t.header, e.version)
+	return nil
+}
+
+// derive notes all that a request needs of a token whose signature is right: what its claims permit, the headers they
+// become, when it is due for renewal, and how long all that stays.
+func derive(s *settings, t *reading, e *entry) (r *refusal) {
+	t.isPlain = others.Replace(t.text) == t.text
+	if !isStrict(t.claims, t.text, t.isPlain) {
+		return refuseMalformed
+	}
+	if s.expects {
+		r = checkParties(s, t.claims)
+		if r != nil {
+			return r
+		}
+	}
+	if s.restricts {
+		e.refused = checkAccess(s, t.claims)
+	}
+	if len(s.forward) > 0 {
+		deriveHeaders(s, t, e)
+	}
+	if s.renews {
+		if t.key.own {
+			scheduleRenewal(s, e, t.claims)
+		}
+	}
+	setFresh(s, e)
+	return nil
 }
 
 // parseHeader reads a header that demands nothing that is not done here: no crit (RFC 7515 4.1.11), no zip, no b64.
@@ -180,7 +285,7 @@ func parseHeader(s *settings, text string) (*joseHeader, *refusal) {
 		return nil, refuseMalformed
 	}
 	decoded, err := b64.DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") {
+	if err != nil {
 		return nil, refuseMalformed
 	}
 	members, err := strictObject(string(decoded))
@@ -219,55 +324,6 @@ func parseHeader(s *settings, text string) (*joseHeader, *refusal) {
 // mediaType is a typ in lower case and without "application/" (RFC 7515 4.1.9).
 func mediaType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
-}
-
-// readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types
-// of the claims that decide who a token is from and for.
-func readRegistered(e *entry, claims map[string]any) *refusal {
-	dates := make([]float64, len(dateClaims))
-	for i, name := range dateClaims {
-		claim, there := claims[name]
-		if !there {
-			continue
-		}
-		number, ok := claim.(json.Number)
-		if !ok {
-			return refuseClaims
-		}
-		date, err := number.Float64() // Out of range, and so not finite, is an error.
-		if err != nil {
-			return refuseClaims
-		}
-		dates[i] = date
-	}
-	e.exp, e.nbf, e.iat = dates[0], dates[1], dates[2]
-	for _, name := range textClaims {
-		claim, there := claims[name]
-		if !there {
-			continue
-		}
-		if _, ok := claim.(string); !ok && !isAudienceList(name, claim) {
-			return refuseClaims
-		}
-	}
-	if claims["exp"] == nil {
-		return refuseNoExpiry
-	}
-	if _, isBound := claims["cnf"]; isBound {
-		return refuseBound
-	}
-	return nil
-}
-
-var (
-	dateClaims = []string{"exp", "nbf", "iat"}
-	textClaims = []string{"iss", "sub", "aud"}
-)
-
-// isAudienceList says whether a claim is an aud that is a list of strings.
-func isAudienceList(name string, claim any) bool {
-	_, ok := audiences(claim)
-	return ok && name == "aud"
 }
 
 // checkTimes compares a token's times with this request's clock.
