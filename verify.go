@@ -141,7 +141,8 @@ func readHeader(s *settings, t *reading) *refusal {
 	}
 	t.header = header
 	m.mu.Lock()
-	m.lastHeaderText, m.lastHeader = strings.Clone(text), header // It is part of a request's text.
+	m.lastHeaderText = strings.Clone(text) // It is part of a request's text.
+	m.lastHeader = header                  // Yaegi: of several assigned values those beside a call are lost.
 	m.mu.Unlock()
 	return nil
 }
