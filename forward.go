@@ -13,10 +13,10 @@ const maxHeaderValueBytes = 4 << 10
 // forwardedHeader is a request header and the path of the claim that it carries.
 type forwardedHeader struct {
 	name string // canonical
-	path []string
 
-	first  string // of the path
-	isDeep bool   // there are more
+	first  string   // of the path …
+	rest   []string // … and the others
+	isDeep bool     // there are others
 }
 
 // ordinaryHeaders are the request headers that are seen every day. A request that has no others, and no value
@@ -143,17 +143,16 @@ func claimPath(text string) []string {
 	return append(path, name.String())
 }
 
-// lookup follows a path into claims; nil is what is absent.
-func lookup(claims map[string]any, path []string) any {
-	value := claims[path[0]]
-	for _, name := range path[1:] {
-		object, ok := value.(map[string]any)
-		if !ok {
+// lookup follows a path into a claim; nil is what is absent.
+func lookup(claim any, path []string) any {
+	for _, name := range path {
+		object, isObject := claim.(map[string]any)
+		if !isObject {
 			return nil
 		}
-		value = object[name]
+		claim = object[name]
 	}
-	return value
+	return claim
 }
 
 // scalar writes a string, number or boolean.
@@ -174,21 +173,26 @@ func scalar(claim any) (string, bool) {
 
 // deriveHeaders derives the headers that a token sets. Where no string of the claims is long, or has an escape, a control
 // character or a space at an end, they need no look of their own.
-func deriveHeaders(s *settings, t *reading, e *entry) {
-	isPlain := t.isPlain || !hasControl(t.text) && !strings.Contains(t.text, `\`)
-	if isPlain {
-		isPlain = len(t.text) <= maxHeaderValueBytes && !strings.Contains(t.text, `" `) && !strings.Contains(t.text, ` "`)
+func deriveHeaders(s *settings, e *entry, t *reading, isPlain bool) {
+	if !isPlain {
+		isPlain = !hasControl(t.text) && !strings.Contains(t.text, `\`)
 	}
-	e.names = make([]string, 0, len(s.forward))
-	e.values = make([][]string, 0, len(s.forward))
+	if strings.Contains(t.text, `" `) {
+		isPlain = false
+	}
+	if strings.Contains(t.text, ` "`) {
+		isPlain = false
+	}
+	if len(t.text) > maxHeaderValueBytes {
+		isPlain = false
+	}
 	var claim any
 	var text string
 	var fits bool
 	for _, header := range s.forward {
+		claim = t.claims[header.first]
 		if header.isDeep {
-			claim = lookup(t.claims, header.path)
-		} else {
-			claim = t.claims[header.first]
+			claim = lookup(claim, header.rest)
 		}
 		text, fits = claim.(string)
 		if !fits {
@@ -228,21 +232,31 @@ func isSendable(text string) bool {
 }
 
 // joined writes a list: with commas if all its elements are scalars, none of which holds a comma, else as JSON.
-func joined(list []any) (string, bool) {
-	texts := make([]string, 0, len(list))
-	fits := true
+func joined(list []any) (joined string, fits bool) {
+	var texts []string
+	var text string
 	for _, element := range list {
-		text, ok := element.(string)
-		if !ok {
-			text, ok = scalar(element)
-			if !ok && element != nil {
-				return compactJSON(list)
+		text, fits = element.(string)
+		if !fits {
+			text, fits = scalar(element)
+			if !fits {
+				return unjoined(list)
 			}
 		}
-		fits = fits && ok && !strings.Contains(text, ",")
 		texts = append(texts, text)
 	}
-	return strings.Join(texts, ","), fits
+	joined = strings.Join(texts, ",")
+	return joined, len(list) == 0 || strings.Count(joined, ",") == len(list)-1
+}
+
+// unjoined writes a list of more than scalars, which is none if all that it holds beside them is null.
+func unjoined(list []any) (string, bool) {
+	for _, element := range list {
+		if _, isScalar := scalar(element); !isScalar && element != nil {
+			return compactJSON(list)
+		}
+	}
+	return "", false
 }
 
 func compactJSON(value any) (string, bool) {

@@ -84,24 +84,19 @@ func remember(m *memory, line string, e *entry) {
 			}
 			m.entries[line] = e
 			for m.weight > m.capacity {
-				forgetOldest(m)
+				oldest := m.queue[m.head]
+				delete(m.entries, oldest)
+				delete(m.former, oldest)
+				m.weight -= len(oldest)>>10 + 1
+				m.queue[m.head] = ""
+				m.head++
+			}
+			if m.head > 1000 {
+				shorten(m)
 			}
 		}
 	}
 	m.mu.Unlock()
-}
-
-// forgetOldest forgets an entry. The caller holds the lock.
-func forgetOldest(m *memory) {
-	line := m.queue[m.head]
-	delete(m.entries, line)
-	delete(m.former, line)
-	m.weight -= len(line)>>10 + 1
-	m.queue[m.head] = ""
-	m.head++
-	if m.head > 1000 {
-		shorten(m)
-	}
 }
 
 // shorten lets go of the part of the queue that is behind its head, once that is the larger one.

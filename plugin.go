@@ -105,13 +105,12 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		e, r = verifyAgain(s, line, e, e.version, now)
 	}
 	if e == nil {
-		if r == nil {
-			if !isPlainLine(line) {
-				serve(s, next, name, rw, req)
-				return
-			}
-			e, r = verifyAnew(s, line, line[len("Bearer "):], now)
+		token := plainToken(line)
+		if token == "" {
+			serve(s, next, name, rw, req)
+			return
 		}
+		e, r = verifyAnew(s, line, token, now)
 	}
 	if r != nil {
 		refuse(s, rw, req, name, r, presented{})
@@ -122,7 +121,13 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 			renew(s, rw, req, presented{token: line[len("Bearer "):], header: true}, e, now)
 		}
 	}
-	forward(s, req, presented{header: true}, e)
+	h := req.Header
+	for i, header := range e.names {
+		h[header] = e.values[i]
+	}
+	if !s.config.ForwardAuthorization {
+		delete(h, "Authorization")
+	}
 	next.ServeHTTP(rw, req)
 }
 

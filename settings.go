@@ -203,7 +203,7 @@ func validateForward(p *problems, s *settings, headers map[string]string) {
 		if len(path) == 0 || strings.TrimSpace(headers[name]) == "" {
 			p.add("forwardHeaders: %q has no claim", name)
 		}
-		s.forward = append(s.forward, forwardedHeader{name: canonical, path: path, first: path[0], isDeep: len(path) > 1})
+		s.forward = append(s.forward, forwardedHeader{name: canonical, first: path[0], rest: path[1:], isDeep: len(path) > 1})
 	}
 	s.ordinary = map[string]bool{}
 	for _, name := range ordinaryHeaders {

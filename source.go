@@ -113,16 +113,17 @@ func bearerToken(line string) (token string, isBearer bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// isPlainLine says whether a line is a token as most clients write it; if not, findToken has to look at it.
-func isPlainLine(line string) bool {
-	if len(line) > len("Bearer ") {
-		if len(line) <= maxTokenBytes {
-			if line[:len("Bearer ")] == "Bearer " {
-				return !strings.ContainsAny(line[len("Bearer "):], " \t\r\n,")
+// plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
+func plainToken(line string) (token string) {
+	if len(line) <= maxTokenBytes {
+		if strings.HasPrefix(line, "Bearer ") {
+			token = line[len("Bearer "):]
+			if strings.ContainsAny(token, " \t\r\n,") {
+				return ""
 			}
 		}
 	}
-	return false
+	return token
 }
 
 // parameters returns the values of a parameter in a query or form.

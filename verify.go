@@ -26,7 +26,7 @@ func verify(s *settings, line, token string, now float64) (*entry, *refusal) {
 	e, version := recall(s, line, now)
 	if e != nil {
 		known, r := verifyAgain(s, line, e, version, now)
-		if r != nil || known != nil {
+		if known != nil {
 			return known, r
 		}
 	}
@@ -34,10 +34,10 @@ func verify(s *settings, line, token string, now float64) (*entry, *refusal) {
 	return e, r
 }
 
-// verifyAgain decides on a token that is remembered. It returns neither an entry nor a refusal if its key is gone.
+// verifyAgain decides on a token that is remembered. It returns no entry if its key is gone.
 func verifyAgain(s *settings, line string, e *entry, version int64, now float64) (*entry, *refusal) {
 	if r := checkTimes(s, e, now); r != nil {
-		return nil, r
+		return e, r
 	}
 	if e.version != version || now < e.verifiedAt-1 { // A request may have read its clock earlier, and come later.
 		e = confirm(s, line, e, version, now)
@@ -60,50 +60,55 @@ func confirm(s *settings, line string, e *entry, version int64, now float64) *en
 	return &confirmed
 }
 
-// reading is a token on its way through verification.
+// reading is a token whose form and times are right.
 type reading struct {
-	parts   []string
-	header  *joseHeader
-	claims  map[string]any
-	text    string // of the claims
-	isPlain bool   // it is plain ASCII
-	key     *key   // that signed it
+	line, token string
+	parts       []string
+	header      *joseHeader
+	text        string // of the claims
+	claims      map[string]any
 }
 
-// verifyAnew verifies and remembers a token that has no line break, and no entry of the keys' version: form and times
-// first, which cost little, then the signature, and what costs more than that only for those who can sign.
+// verifyAnew verifies a token that has no line break, and no entry of the keys' version: form and times first, which
+// cost little, then the signature.
 //
-// Yaegi: a call costs each variable and expression of its function, used or not, and a := as much again. So its steps
-// are few, they share a reading, name their results, and leave what is rare to functions of its own.
+// Yaegi: each call, and each variable and expression of the function called, used or not, costs as much as a look-up in
+// a map. So what is usual is in few functions, whose results have names, and what is rare in others.
 func verifyAnew(s *settings, line, token string, now float64) (e *entry, r *refusal) {
-	t := &reading{parts: strings.Split(token, ".")}
-	if len(t.parts) != 3 {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
 		return nil, refuseMalformed
 	}
 	m := s.memory
 	m.mu.RLock()
 	e = m.former[line]
 	version := m.version
-	t.header = m.headers[t.parts[0]]
+	header := m.headers[parts[0]]
 	m.mu.RUnlock()
 	if e != nil {
 		e, r = verifyAgain(s, line, e, version, now)
-		if r != nil || e != nil {
+		if e != nil {
 			return e, r
 		}
 	}
-	if t.header == nil {
-		r = readHeader(s, t)
+	if header == nil {
+		header, r = readHeader(s, parts[0])
 		if r != nil {
 			return nil, r
 		}
 	}
-	r = readPayload(t)
-	if r != nil {
-		return nil, r
+
+	payload, err := b64.DecodeString(parts[1])
+	if err != nil {
+		return nil, refuseMalformed
 	}
-	e = &entry{typ: t.header.typ, version: version, verifiedAt: now}
-	r = readRegistered(e, t.claims)
+	text := string(payload)
+	claims := decodeObject(text)
+	if claims == nil {
+		return nil, refuseMalformed
+	}
+	e = &entry{typ: header.typ, version: version, verifiedAt: now}
+	r = readRegistered(e, claims)
 	if r != nil {
 		return nil, r
 	}
@@ -111,58 +116,7 @@ func verifyAnew(s *settings, line, token string, now float64) (e *entry, r *refu
 	if r != nil {
 		return nil, r
 	}
-	r = checkSignature(s, t, e, token)
-	if r != nil {
-		return nil, r
-	}
-	r = derive(s, t, e)
-	if r != nil {
-		return nil, r
-	}
-	remember(m, line, e)
-	return e, e.refused
-}
-
-// readHeader reads a token's header that is of no token that was verified: perhaps it was the last one that was read.
-func readHeader(s *settings, t *reading) *refusal {
-	m := s.memory
-	text := t.parts[0]
-	m.mu.RLock()
-	if m.lastHeaderText == text {
-		t.header = m.lastHeader
-	}
-	m.mu.RUnlock()
-	if t.header != nil {
-		return nil
-	}
-	header, r := parseHeader(s, text)
-	if r != nil {
-		return r
-	}
-	t.header = header
-	m.mu.Lock()
-	m.lastHeaderText = strings.Clone(text) // It is part of a request's text.
-	m.lastHeader = header                  // Yaegi: of several assigned values those beside a call are lost.
-	m.mu.Unlock()
-	return nil
-}
-
-// readPayload decodes a token's claims. That they are strictly what they are written as costs more, and is for derive.
-func readPayload(t *reading) *refusal {
-	payload, err := b64.DecodeString(t.parts[1])
-	if err != nil {
-		return refuseMalformed
-	}
-	t.text = string(payload)
-	decoder := json.NewDecoder(strings.NewReader(t.text))
-	decoder.UseNumber()
-	if decoder.Decode(&t.claims) != nil {
-		return refuseMalformed
-	}
-	if t.claims == nil {
-		return refuseMalformed
-	}
-	return nil
+	return prove(s, e, &reading{line: line, token: token, parts: parts, header: header, text: text, claims: claims})
 }
 
 // readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types
@@ -219,65 +173,84 @@ func isAudienceList(name string, claim any) bool {
 	return ok && name == "aud"
 }
 
-// checkSignature finds the key that signed a token, and notes it.
-func checkSignature(s *settings, t *reading, e *entry, token string) (r *refusal) {
+// prove verifies a token's signature, derives all that a request needs of it, and remembers that. What costs more than
+// the signature is only for those who can sign.
+func prove(s *settings, e *entry, t *reading) (_ *entry, r *refusal) {
 	signature, err := b64.DecodeString(t.parts[2])
 	if err != nil {
-		return refuseMalformed
+		return nil, refuseMalformed
 	}
-	input := token[:len(token)-len(t.parts[2])-1]
+	input := t.token[:len(t.token)-len(t.parts[2])-1]
 	k := t.header.only
-	if k == nil {
-		return searchKey(s, t, e, input, signature)
-	}
 	if t.header.version != e.version {
-		return searchKey(s, t, e, input, signature)
+		k = nil
 	}
-	if !verifySignature(k, t.header.alg, input, signature) {
-		return refuseSignature
+	if k == nil {
+		k, r = searchKey(s, e, t, input, signature)
+		if r != nil {
+			return nil, r
+		}
+	} else if !verifySignature(k, t.header.alg, input, signature) {
+		return nil, refuseSignature
 	}
-	t.key = k
 	e.keyID = k.id
-	return nil
-}
 
-// searchKey is checkSignature where the header alone does not decide which key it is.
-func searchKey(s *settings, t *reading, e *entry, input string, signature []byte) *refusal {
-	k, from, r := findKey(s, t.claims, t.header, input, signature, e.verifiedAt)
-	if r != nil {
-		return r
-	}
-	t.key, e.keyID, e.from = k, k.id, from
-	rememberHeader(s, t.parts[0], t.header, e.version)
-	return nil
-}
-
-// derive notes all that a request needs of a token whose signature is right: what its claims permit, the headers they
-// become, when it is due for renewal, and how long all that stays.
-func derive(s *settings, t *reading, e *entry) (r *refusal) {
-	t.isPlain = others.Replace(t.text) == t.text
-	if !isStrict(t.claims, t.text, t.isPlain) {
-		return refuseMalformed
+	isPlain := others.Replace(t.text) == t.text
+	if !isStrict(t.claims, t.text, isPlain) {
+		return nil, refuseMalformed
 	}
 	if s.expects {
 		r = checkParties(s, t.claims)
 		if r != nil {
-			return r
+			return nil, r
 		}
 	}
 	if s.restricts {
 		e.refused = checkAccess(s, t.claims)
 	}
 	if len(s.forward) > 0 {
-		deriveHeaders(s, t, e)
+		deriveHeaders(s, e, t, isPlain)
 	}
 	if s.renews {
-		if t.key.own {
+		if k.own {
 			scheduleRenewal(s, e, t.claims)
 		}
 	}
 	setFresh(s, e)
-	return nil
+	remember(s.memory, t.line, e)
+	return e, e.refused
+}
+
+// searchKey finds the key that signed a token whose header alone does not decide which it is.
+func searchKey(s *settings, e *entry, t *reading, input string, signature []byte) (*key, *refusal) {
+	k, from, r := findKey(s, t.claims, t.header, input, signature, e.verifiedAt)
+	if r != nil {
+		return nil, r
+	}
+	e.from = from
+	rememberHeader(s, t.parts[0], t.header, e.version)
+	return k, nil
+}
+
+// readHeader reads a header that no verified token had: perhaps it was the last one that was read.
+func readHeader(s *settings, text string) (header *joseHeader, r *refusal) {
+	m := s.memory
+	m.mu.RLock()
+	if m.lastHeaderText == text {
+		header = m.lastHeader
+	}
+	m.mu.RUnlock()
+	if header != nil {
+		return header, nil
+	}
+	header, r = parseHeader(s, text)
+	if r == nil {
+		m.mu.Lock()
+		m.lastHeaderText = strings.Clone(text) // It is part of a request's text.
+		m.lastHeader = header                  // Yaegi: of several assigned values those beside a call are lost.
+		m.mu.Unlock()
+	}
+	return header, r
 }
 
 // parseHeader reads a header that demands nothing that is not done here: no crit (RFC 7515 4.1.11), no zip, no b64.
