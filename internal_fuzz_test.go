@@ -280,8 +280,8 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// While a remembered token counts as fresh, it is valid and no renewal is due.
-func FuzzFresh(f *testing.F) {
+// While a remembered token counts as valid it is, and it is renewed from when that is due.
+func FuzzValidity(f *testing.F) {
 	f.Add(4e9, 0.0, 1e9, 30.0, 0.0, 0.0, uint64(2e12))
 	f.Add(100.5, 20.5, 20.25, 0.5, 90.75, 50.0, uint64(90_749))
 	f.Add(1.7e308, -1.7e308, -5.0, 0.0, 1e300, 0.0, uint64(1000))
@@ -300,17 +300,17 @@ func FuzzFresh(f *testing.F) {
 		if verifiedAt > farAway || checkTimes(s, e, verifiedAt) != nil {
 			return
 		}
-		setFresh(s, e)
-		if now := time.Duration(milliseconds) * time.Millisecond; now >= e.freshSince && now < e.freshUntil {
+		setValidity(s, e)
+		if now := time.Duration(milliseconds) * time.Millisecond; now >= e.validSince && now < e.validUntil {
 			instant := seconds(epoch.Add(now))
 			if r := checkTimes(s, e, instant); r != nil {
-				t.Errorf("%+v at %f: got %s, want it fresh", e, instant, r.code)
-			}
-			if due > 0 && instant >= due {
-				t.Errorf("%+v at %f: renewal is due", e, instant)
+				t.Errorf("%+v at %f: got %s, want it valid", e, instant, r.code)
 			}
 			if instant < verifiedAt {
 				t.Errorf("%+v at %f: the clock was set back", e, instant)
+			}
+			if isDue := due > 0 && instant >= due; isDue && now < e.dueFrom || !isDue && now > e.dueFrom {
+				t.Errorf("%+v at %f: renewal due: %t", e, instant, isDue)
 			}
 		}
 	})

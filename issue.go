@@ -119,7 +119,9 @@ func (w *issuingWriter) issue(h http.Header, claims []string) error {
 		return err
 	}
 	byCookie := w.s.config.Cookie.Name != ""
-	deliver(w.s, h, w.req, presented{token: token, cookie: byCookie, header: !byCookie}, token, lifetime, w.s.renewal.maxSession)
+	now = math.Floor(now) // Whole seconds, so that what remains is as configured.
+	issued := &renewed{token: token, line: []string{"Bearer " + token}, exp: now + lifetime, sessionEnd: now + w.s.renewal.maxSession}
+	deliver(w.s, h, w.req, presented{token: token, cookie: byCookie, header: !byCookie}, issued, now)
 	return nil
 }
 

@@ -8,8 +8,9 @@ import (
 // entry is what is remembered of a verified token: all that a request needs of it, derived once. It is immutable.
 type entry struct {
 	// What the fast path reads.
-	freshSince time.Duration // since the epoch: between these it is valid for sure and no renewal is due
-	freshUntil time.Duration
+	validSince time.Duration // since the epoch: between these it is valid for sure …
+	validUntil time.Duration
+	dueFrom time.Duration // … and due for renewal from then on
 	names      []string   // the headers to set …
 	values     [][]string // … and their values
 

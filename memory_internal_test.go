@@ -61,8 +61,8 @@ func TestMemoryWhenClockIsSetBack(t *testing.T) {
 	look(s, later)
 	writeSecret(t, file, anotherSecret)
 	m := s.memory
-	if at := time.Duration((now + 3500) * 1e9); at < e.freshSince || at >= e.freshUntil || at >= m.lookedAt {
-		t.Errorf("between its verification and the look the token is fresh, and no look is due before %s: want one", m.lookedAt)
+	if at := time.Duration((now + 3500) * 1e9); at < e.validSince || at >= e.validUntil || at >= m.lookedAt {
+		t.Errorf("between its verification and the look the token is valid, and no look is due before %s: want one", m.lookedAt)
 	}
 	if _, r := verify(s, "Bearer "+token, token, now+3500); r != refuseSignature {
 		t.Errorf("got %v, want a wrong signature: the secret has changed", r)
@@ -70,12 +70,12 @@ func TestMemoryWhenClockIsSetBack(t *testing.T) {
 
 	s, _, token = watching(t, now)
 	e = accept(t, s, token, now)
-	if at := time.Duration((now - 3500) * 1e9); at >= e.freshSince {
-		t.Errorf("before it was verified it is fresh: since %s, at %s", e.freshSince, at)
+	if at := time.Duration((now - 3500) * 1e9); at >= e.validSince {
+		t.Errorf("before it was verified it is valid: since %s, at %s", e.validSince, at)
 	}
 	e = accept(t, s, token, now-3500)
-	if at := time.Duration((now - 3499) * 1e9); at < e.freshSince || at >= e.freshUntil {
-		t.Errorf("got it fresh from %s to %s, want it at %s", e.freshSince, e.freshUntil, at)
+	if at := time.Duration((now - 3499) * 1e9); at < e.validSince || at >= e.validUntil {
+		t.Errorf("got it valid from %s to %s, want it at %s", e.validSince, e.validUntil, at)
 	}
 }
 

@@ -48,38 +48,52 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 	removesToken := !s.config.ForwardAuthorization
 	glance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
-		if line := h["Authorization"]; len(line) == 1 {
-			now := time.Since(epoch)
-			mu.RLock()
-			e, nextLook, lookedAt := m.entries[line[0]], m.nextLook, m.lookedAt
-			mu.RUnlock()
-			if now < nextLook {
-				if now >= lookedAt {
-					if req.Trailer == nil {
-						if h.WriteSubset(nowhere, unsurprising) == nil || isClean(s, h) {
-							if e != nil {
-								if now < e.freshUntil {
-									if now >= e.freshSince {
-										// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-										for i, header := range e.names {
-											h[header] = e.values[i]
-										}
-										if removesToken {
-											delete(h, "Authorization")
-										}
-										next.ServeHTTP(rw, req)
-										return
-									}
-								}
-							}
-							admit(s, next, name, rw, req, line[0], e, now)
-							return
-						}
+		line := h["Authorization"]
+		if len(line) != 1 {
+			serve(s, next, name, rw, req)
+			return
+		}
+		now := time.Since(epoch)
+		mu.RLock()
+		e, nextLook, lookedAt := m.entries[line[0]], m.nextLook, m.lookedAt
+		mu.RUnlock()
+		if now >= nextLook {
+			serve(s, next, name, rw, req)
+			return
+		}
+		if now < lookedAt {
+			serve(s, next, name, rw, req)
+			return
+		}
+		if req.Trailer != nil {
+			serve(s, next, name, rw, req)
+			return
+		}
+		if h.WriteSubset(nowhere, unsurprising) != nil {
+			if !isClean(s, h) {
+				serve(s, next, name, rw, req)
+				return
+			}
+		}
+		if e != nil {
+			if now >= e.validSince {
+				if now < e.validUntil {
+					if now >= e.dueFrom {
+						addRenewal(s, rw, req, line, e, now)
 					}
+					// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+					for i, header := range e.names {
+						h[header] = e.values[i]
+					}
+					if removesToken {
+						delete(h, "Authorization")
+					}
+					next.ServeHTTP(rw, req)
+					return
 				}
 			}
 		}
-		serve(s, next, name, rw, req)
+		admit(s, next, name, rw, req, line, e, now)
 	}
 	if s.config.TokenKey == "" {
 		return glance
@@ -96,21 +110,21 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// admit decides on a token that can only be in Authorization and is not fresh in the memory, when no look at the keys is
-// due: e is what the memory has of it, if anything. It adds a renewed one if that is due.
-func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, at time.Duration) {
+// admit decides on a token that can only be in Authorization and is not surely valid by the memory, when no look at the
+// keys is due: e is what the memory has of it, if anything.
+func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) {
 	var r *refusal
 	now := float64(at) / 1e9
 	if e != nil {
-		e, r = verifyAgain(s, line, e, e.version, now)
+		e, r = verifyAgain(s, line[0], e, e.version, now)
 	}
 	if e == nil {
-		token := plainToken(line)
+		token := plainToken(line[0])
 		if token == "" {
 			serve(s, next, name, rw, req)
 			return
 		}
-		e, r = verifyAnew(s, line, token, now)
+		e, r = verifyAnew(s, line[0], token, now)
 	}
 	if r != nil {
 		refuse(s, rw, req, name, r, presented{})
@@ -118,7 +132,7 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	}
 	if e.due > 0 {
 		if now >= e.due {
-			renew(s, rw, req, presented{token: line[len("Bearer "):], header: true}, e, now)
+			addRenewal(s, rw, req, line, e, at)
 		}
 	}
 	h := req.Header
@@ -129,6 +143,19 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		delete(h, "Authorization")
 	}
 	next.ServeHTTP(rw, req)
+}
+
+// addRenewal adds what a token of Authorization alone, which is due for renewal, was renewed to.
+func addRenewal(s *settings, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) {
+	now := float64(at) / 1e9
+	r := renewalOf(s, line[0][len("Bearer "):], e, now)
+	if r != nil {
+		if r.token != "" {
+			h := rw.Header()
+			h[s.renewal.header] = r.line
+			announce(h, req, r, s.renewal.exposed, now)
+		}
+	}
 }
 
 // serve is what a request meets, in order.
@@ -167,7 +194,9 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 	}
 	forward(s, req, p, e)
 	if e.due > 0 && now >= e.due && (p.header || p.cookie || p.form) { // What came by the query alone has no way back.
-		renew(s, rw, req, p, e, now)
+		if r := renewalOf(s, p.token, e, now); r != nil {
+			deliver(s, rw.Header(), req, p, r, now)
+		}
 	}
 	next.ServeHTTP(rw, req)
 }

@@ -21,15 +21,18 @@ type renewalSettings struct {
 	lifetime   float64 // 0: the presented token's own
 	maxSession float64
 	header     string // canonical
+	exposed    string // the names of what is added to a response when the token is in the header
 }
 
 // renewed is a token that another one was renewed to: one signature, however many requests ask for it.
 type renewed struct {
-	once     sync.Once
-	at       float64
-	isSigned bool
-	token    string // empty: it could not be signed
-	exp      float64
+	once       sync.Once
+	at         float64
+	isSigned   bool
+	token      string   // empty: it could not be signed
+	line       []string // the header's, with it
+	exp        float64
+	sessionEnd float64
 }
 
 // renewals are the renewed tokens of the last seconds, by the token that they replace.
@@ -75,26 +78,35 @@ func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
 	e.due = math.Max(e.exp-before, math.Max(e.iat, e.nbf))
 }
 
-// renew adds a renewed token to the response's headers where one is due, if it gains enough.
-func renew(s *settings, rw http.ResponseWriter, req *http.Request, p presented, e *entry, now float64) {
-	if now >= e.exp {
-		return
-	}
+// renewalOf returns what a token that is due was renewed to; nil if nothing: it is accepted by leeway alone, or would gain
+// less than a tenth of its lifetime.
+func renewalOf(s *settings, token string, e *entry, now float64) (r *renewed) {
 	all := &s.memory.renewals
 	all.mu.Lock()
-	r := all.byToken[p.token]
-	isReady := r != nil && r.isSigned
+	r = all.byToken[token]
+	if r != nil {
+		if !r.isSigned {
+			r = nil
+		}
+	}
 	all.mu.Unlock()
-	if !isReady || now < r.at || now >= r.at+renewalKept {
-		r = makeRenewal(s, p.token, e, now)
+	if r != nil {
+		if now >= r.at {
+			if now < r.at+renewalKept {
+				if now < e.exp {
+					return r
+				}
+			}
+		}
 	}
-	if r != nil && r.token != "" {
-		deliver(s, rw.Header(), req, p, r.token, r.exp-now, e.authTime+s.renewal.maxSession-now)
-	}
+	return makeRenewal(s, token, e, now)
 }
 
-// makeRenewal renews a token once for all who ask for it meanwhile; nil if that gains less than a tenth of its lifetime.
+// makeRenewal renews a token once for all who ask for it meanwhile.
 func makeRenewal(s *settings, token string, e *entry, now float64) *renewed {
+	if now >= e.exp {
+		return nil
+	}
 	lifetime := s.renewal.lifetime
 	if lifetime == 0 {
 		lifetime = e.exp - e.iat
@@ -119,7 +131,8 @@ func signOnce(s *settings, r *renewed, presented string, e *entry, now, exp floa
 		}
 		all := &s.memory.renewals
 		all.mu.Lock()
-		r.token, r.exp, r.isSigned = token, exp, true
+		r.token, r.line, r.isSigned = token, []string{"Bearer " + token}, true
+		r.exp, r.sessionEnd = exp, e.authTime+s.renewal.maxSession
 		all.mu.Unlock()
 	})
 }
@@ -253,21 +266,31 @@ func sign(signer *key, typ, payload string) (string, error) {
 
 // deliver adds a token to the response's headers, by every way that it came: never a cookie's in a header that
 // a script can read.
-func deliver(s *settings, h http.Header, req *http.Request, p presented, token string, expiresIn, sessionIn float64) {
+func deliver(s *settings, h http.Header, req *http.Request, p presented, r *renewed, now float64) {
 	inHeader := p.header || p.form
-	if p.cookie && !deliverCookie(s, h, token, int(expiresIn)) && !inHeader {
+	if r.token == "" || p.cookie && !deliverCookie(s, h, r.token, int(r.exp-now)) && !inHeader {
 		return
 	}
+	exposed := exposedWithCookie
 	if inHeader {
-		h[s.renewal.header] = []string{"Bearer " + token}
+		h[s.renewal.header] = r.line
+		exposed = s.renewal.exposed
 	}
-	h["Token-Expires-In"] = []string{strconv.Itoa(int(expiresIn))}
-	h["Session-Expires-In"] = []string{strconv.Itoa(int(sessionIn))}
+	announce(h, req, r, exposed, now)
+}
+
+// announce says in the response's headers how long a token and its session last, and lets scripts of another origin read
+// what was added (Fetch 3.3.5).
+func announce(h http.Header, req *http.Request, r *renewed, exposed string, now float64) {
+	h["Token-Expires-In"] = []string{strconv.Itoa(int(r.exp - now))}
+	h["Session-Expires-In"] = []string{strconv.Itoa(int(r.sessionEnd - now))}
 	h["Cache-Control"] = noStore
 	if req.Header["Origin"] != nil {
-		exposeTo(h, s.renewal.header, inHeader)
+		h["Access-Control-Expose-Headers"] = append(h["Access-Control-Expose-Headers"], exposed)
 	}
 }
+
+const exposedWithCookie = "Token-Expires-In, Session-Expires-In"
 
 var noStore = []string{"no-store"}
 
@@ -280,15 +303,6 @@ func deliverCookie(s *settings, h http.Header, token string, maxAge int) bool {
 	}
 	h["Set-Cookie"] = append(h["Set-Cookie"], line)
 	return true
-}
-
-// exposeTo lets scripts of another origin read what was added (Fetch 3.3.5).
-func exposeTo(h http.Header, header string, inHeader bool) {
-	names := "Token-Expires-In, Session-Expires-In"
-	if inHeader {
-		names = header + ", " + names
-	}
-	h["Access-Control-Expose-Headers"] = append(h["Access-Control-Expose-Headers"], names)
 }
 
 // cookieLine writes the cookie under the configured attributes; an empty token clears it.

@@ -269,6 +269,7 @@ func validateRenew(p *problems, s *settings, c *Config) {
 			p.add("renew.header: the header %q says something else", r.Header)
 		}
 	}
+	s.renewal.exposed = s.renewal.header + ", " + exposedWithCookie
 	if r.Header != "" && s.spellings.names[normalize(r.Header)] {
 		p.add("renew.header: %q is also in forwardHeaders", r.Header)
 	}

@@ -2,6 +2,7 @@ package slidingjwt
 
 import (
 	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +56,7 @@ func confirm(s *settings, line string, e *entry, version int64, now float64) *en
 	}
 	confirmed := *e
 	confirmed.version, confirmed.verifiedAt = version, now
-	setFresh(s, &confirmed)
+	setValidity(s, &confirmed)
 	remember(s.memory, line, &confirmed)
 	return &confirmed
 }
@@ -216,7 +217,7 @@ func prove(s *settings, e *entry, t *reading) (_ *entry, r *refusal) {
 			scheduleRenewal(s, e, t.claims)
 		}
 	}
-	setFresh(s, e)
+	setValidity(s, e)
 	remember(s.memory, t.line, e)
 	return e, e.refused
 }
@@ -382,21 +383,19 @@ func scopesOf(claims map[string]any) []string {
 	return texts
 }
 
-// setFresh notes between when a token that was just found valid stays so for sure, and nothing is due: in whole
-// milliseconds.
-func setFresh(s *settings, e *entry) {
+// setValidity notes between when a token that was just found valid stays so for sure, and from when on it is due for renewal:
+// in whole milliseconds.
+func setValidity(s *settings, e *entry) {
 	if e.refused == nil {
-		until := e.exp + s.leeway
+		until := math.Min(e.exp+s.leeway, farAway)
+		e.validSince = time.Duration(e.verifiedAt*1000+1) * time.Millisecond
+		e.validUntil = time.Duration(until*1000) * time.Millisecond
+		e.dueFrom = e.validUntil
 		if e.due > 0 {
 			if e.due < until {
-				until = e.due
+				e.dueFrom = time.Duration(e.due*1000) * time.Millisecond
 			}
 		}
-		if until > farAway {
-			until = farAway
-		}
-		e.freshSince = time.Duration(e.verifiedAt*1000+1) * time.Millisecond
-		e.freshUntil = time.Duration(until*1000) * time.Millisecond
 	}
 }
 
