@@ -60,7 +60,7 @@ type Config struct {
 	Realm string `json:"realm,omitempty"`
 
 	// Unknown collects options that do not exist, so that New can refuse them by name.
-	Unknown map[string]any `json:"-" mapstructure:",remain"`
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
 // TrustedIssuer is an issuer (the exact iss of its tokens) and the URL of its JWK Set, which OpenID discovery finds if it is empty.
@@ -70,7 +70,7 @@ type TrustedIssuer struct {
 	// JWKSURL is the URL of the issuer's JWK Set. Default: found by OpenID discovery.
 	JWKSURL string `json:"jwksUrl,omitempty"`
 
-	Unknown map[string]any `json:"-" mapstructure:",remain"`
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
 // CookieConfig describes the cookie that may carry the token (RFC 6265bis).
@@ -90,7 +90,7 @@ type CookieConfig struct {
 	// SessionOnly leaves out Max-Age, so that the cookie ends with the browser. Default false.
 	SessionOnly bool `json:"sessionOnly,omitempty"`
 
-	Unknown map[string]any `json:"-" mapstructure:",remain"`
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
 // RenewConfig says when and how a token is renewed.
@@ -104,7 +104,7 @@ type RenewConfig struct {
 	// Header is the response header that brings a renewed bearer token. Default Authorization.
 	Header string `json:"header,omitempty"`
 
-	Unknown map[string]any `json:"-" mapstructure:",remain"`
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
 // IssueConfig turns a login route's answer into a token.
@@ -114,7 +114,7 @@ type IssueConfig struct {
 	// Lifetime is that of an issued token. Default 15m.
 	Lifetime string `json:"lifetime,omitempty"`
 
-	Unknown map[string]any `json:"-" mapstructure:",remain"`
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
 // ClientConfig says how key endpoints are reached.
@@ -126,7 +126,7 @@ type ClientConfig struct {
 	// MaxRetries is how often a failed fetch is repeated without a further request asking. Default 3.
 	MaxRetries int `json:"maxRetries"`
 
-	Unknown map[string]any `json:"-" mapstructure:",remain"`
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
 // ClientTLS is the client's side of https.
@@ -140,7 +140,7 @@ type ClientTLS struct {
 	// InsecureSkipVerify trusts any certificate. For tests only. Default false.
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 
-	Unknown map[string]any `json:"-" mapstructure:",remain"`
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
 // CreateConfig returns the defaults.

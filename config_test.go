@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -88,6 +89,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"unknown in clientConfig.tls", options{"clientConfig": map[string]any{"tls": stringMap("cas", "x")}}, []string{`"clientConfig.tls.cas" (did you mean clientConfig.tls.ca?)`}},
 		{"unknown in trustedIssuers", trusted(stringMap("issuer", "https://a.example"), stringMap("issuer", "https://b.example", "jwksUri", "https://b.example/k")), []string{`"trustedIssuers[1].jwksUri" (did you mean trustedIssuers[1].jwksUrl?)`}},
 		{"Hub's option is Hub's at the top alone", renew("before", "5m", "usernameClaim", "sub"), []string{`"renew.usernameClaim"`}},
+		{"unknown, and beyond JSON", options{"x": math.NaN()}, []string{`unknown option "x" (did you mean `}},
 		{"the catch-all is no option", options{"unknown": "x"}, []string{`unknown option "unknown"`}},
 
 		// Keys.

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"sort"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 )
@@ -37,50 +34,48 @@ const (
 	sweepEvery = 60
 )
 
-// sharedSettings returns the settings of a configuration, made anew only for options that are not known.
+// sharedSettings returns the settings of a configuration, made anew only for options that are not known. For each router
+// Traefik calls New again, so what is known costs little.
 func sharedSettings(ctx context.Context, c *Config) (*settings, error) {
 	options, err := json.Marshal(c) //nolint:gosec // It stays here: it is what the options are known by.
 	if err != nil {
-		return nil, errors.New("the options cannot be read")
+		return nil, unwritable(c)
 	}
 	now := time.Now().Unix()
-	fingerprint := string(options) + unknownNames(c)
 	registry.mu.Lock()
-	sweep(now)
-	shared := registry.settings[fingerprint]
+	if now >= registry.nextSweep {
+		sweep(now)
+	}
+	shared := registry.settings[string(options)]
 	if shared != nil {
-		shared.ctx, shared.idleSince = ctx, 0
+		shared.ctx = ctx
+		shared.idleSince = 0
 		registry.mu.Unlock()
 		return shared.settings, nil
 	}
 	registry.mu.Unlock()
+	return newSettings(ctx, c, string(options))
+}
 
-	// Traefik calls New for one router after the other, so nothing is compiled twice.
+// unwritable says what is wrong with options that JSON cannot write: one that does not exist, as those that do can be.
+func unwritable(c *Config) error {
+	if _, err := compile(c); err != nil {
+		return err
+	}
+	return errors.New("the options cannot be read")
+}
+
+// newSettings compiles a configuration. Traefik calls New for one router after the other, so nothing is compiled twice.
+func newSettings(ctx context.Context, c *Config, options string) (*settings, error) {
 	s, err := compile(c)
 	if err != nil {
 		return nil, err
 	}
 	registry.mu.Lock()
 	shareEndpoints(s)
-	registry.settings[fingerprint] = &leasedSettings{lease: lease{ctx: ctx}, settings: s}
+	registry.settings[options] = &leasedSettings{lease: lease{ctx: ctx}, settings: s}
 	registry.mu.Unlock()
 	return s, nil
-}
-
-// unknownNames are the names of options that do not exist, which JSON does not show.
-func unknownNames(c *Config) string {
-	all := []map[string]any{c.Unknown, c.Cookie.Unknown, c.Renew.Unknown, c.Issue.Unknown, c.ClientConfig.Unknown, c.ClientConfig.TLS.Unknown}
-	for _, trusted := range c.TrustedIssuers {
-		all = append(all, trusted.Unknown)
-	}
-	var names []string
-	for i, unknown := range all {
-		for name := range unknown {
-			names = append(names, strconv.Itoa(i)+name)
-		}
-	}
-	sort.Strings(names)
-	return strings.Join(names, ",")
 }
 
 // shareEndpoints gives settings their key endpoints, and those that are known already with all that was fetched.
@@ -110,9 +105,6 @@ func sharedEndpoint(issuer, address string, client ClientConfig) *keyURL {
 
 // sweep drops what has not been in use for ten minutes. The caller holds the lock.
 func sweep(now int64) {
-	if now < registry.nextSweep {
-		return
-	}
 	registry.nextSweep = now + sweepEvery
 	used := map[*keyURL]bool{}
 	for fingerprint, shared := range registry.settings {
