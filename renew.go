@@ -129,9 +129,10 @@ func signOnce(s *settings, r *renewed, presented string, e *entry, now, exp floa
 		if err != nil {
 			logError("a token was not renewed: %s", err.Error())
 		}
+		line := "Bearer " + token
 		all := &s.memory.renewals
 		all.mu.Lock()
-		r.token, r.line, r.isSigned = token, []string{"Bearer " + token}, true
+		r.token, r.line, r.isSigned = line[len("Bearer "):], []string{line}, true // One text for both.
 		r.exp, r.sessionEnd = exp, e.authTime+s.renewal.maxSession
 		all.mu.Unlock()
 	})

@@ -73,8 +73,8 @@ type reading struct {
 // verifyAnew verifies a token that has no line break, and no entry of the keys' version: form and times first, which
 // cost little, then the signature.
 //
-// Yaegi: each call, and each variable and expression of the function called, used or not, costs as much as a look-up in
-// a map. So what is usual is in few functions, whose results have names, and what is rare in others.
+// Yaegi: a call costs, and so does each variable and expression of the function called, used or not. So what is usual is
+// in few functions, whose results have names, and what is rare in others.
 func verifyAnew(s *settings, line, token string, now float64) (e *entry, r *refusal) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
