@@ -158,7 +158,7 @@ func schemaOf(name, path string, structs map[string]*ast.StructType) (object, er
 			return nil, err
 		}
 		option, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
-		if option == "-" {
+		if strings.Contains(tag, ",remain") { // It catches what is no option.
 			continue
 		}
 		schema, err := schemaOfType(field.Type, path+option, structs)
