@@ -44,7 +44,7 @@ func nearest(name string, options any) string {
 	kind := reflect.TypeOf(options)
 	for i := 0; i < kind.NumField(); i++ {
 		option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
-		if option == "-" || option == "" {
+		if option == "" { // It catches what is no option.
 			continue
 		}
 		if d := editDistance(strings.ToLower(name), strings.ToLower(option)); d < least {
