@@ -45,15 +45,22 @@ func BenchmarkHitParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkMiss has two tokens in turn and room for one: each is verified, remembered, and pushes the other one out.
+// BenchmarkMiss has more tokens in turn than there is room for: each is verified, remembered, and pushes an old one out.
 func BenchmarkMiss(b *testing.B) {
+	const tokens, room = 300, 200
 	b.Run("HS256", func(b *testing.B) {
-		one, other := token(b, session()), token(b, session().with(claims{"sub": "grace"}))
-		benchmark(b, options{"privateKey": nil, "signingSecret": secret, "cacheSize": 1}, http.StatusOK, false, "Bearer "+one, "Bearer "+other)
+		lines := make([]string, tokens)
+		for i := range lines {
+			lines[i] = "Bearer " + token(b, session().with(claims{"sub": strconv.Itoa(i)}))
+		}
+		benchmark(b, options{"privateKey": nil, "signingSecret": secret, "cacheSize": room}, http.StatusOK, false, lines...)
 	})
 	b.Run("RS256", func(b *testing.B) {
-		one, other := rs256(b, session()), rs256(b, session().with(claims{"sub": "grace"}))
-		benchmark(b, options{"cacheSize": 1}, http.StatusOK, false, "Bearer "+one, "Bearer "+other)
+		lines := make([]string, tokens)
+		for i := range lines {
+			lines[i] = "Bearer " + rs256(b, session().with(claims{"sub": strconv.Itoa(i)}))
+		}
+		benchmark(b, options{"cacheSize": room}, http.StatusOK, false, lines...)
 	})
 }
 

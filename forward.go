@@ -173,24 +173,24 @@ func scalar(claim any) (string, bool) {
 
 // deriveHeaders derives the headers that a token sets. Where no string of the claims is long, or has an escape, a control
 // character or a space at an end, they need no look of their own.
-func deriveHeaders(s *settings, e *entry, t *reading, isPlain bool) {
+func deriveHeaders(s *settings, e *entry, claims map[string]any, claimsText string, isPlain bool) {
 	if !isPlain {
-		isPlain = !hasControl(t.text) && !strings.Contains(t.text, `\`)
+		isPlain = isUnescaped(claimsText)
 	}
-	if strings.Contains(t.text, `" `) {
+	if strings.Contains(claimsText, `" `) {
 		isPlain = false
 	}
-	if strings.Contains(t.text, ` "`) {
+	if strings.Contains(claimsText, ` "`) {
 		isPlain = false
 	}
-	if len(t.text) > maxHeaderValueBytes {
+	if len(claimsText) > maxHeaderValueBytes {
 		isPlain = false
 	}
 	var claim any
 	var text string
 	var fits bool
 	for _, header := range s.forward {
-		claim = t.claims[header.first]
+		claim = claims[header.first]
 		if header.isDeep {
 			claim = lookup(claim, header.rest)
 		}
@@ -210,31 +210,17 @@ func deriveHeaders(s *settings, e *entry, t *reading, isPlain bool) {
 	}
 }
 
+// isUnescaped says whether no string in a JSON text has an escape or a control character.
+func isUnescaped(text string) bool { return !hasControl(text) && !strings.Contains(text, `\`) }
+
 // written writes a claim that is no string as a header's value: numbers and booleans as in the token, lists of scalars
-// joined by commas, the rest as compact JSON. False is a claim that leaves its header absent.
+// joined by commas, of which no element has one, the rest as compact JSON. False is a claim that leaves its header absent.
 func written(claim any) (text string, fits bool) {
-	switch v := claim.(type) {
-	case json.Number:
-		return string(v), true
-	case []any:
-		text, fits = joined(v)
-	case map[string]any:
-		text, fits = compactJSON(v)
-	default:
-		text, fits = scalar(claim)
+	list, isList := claim.([]any)
+	if !isList {
+		return writtenAlone(claim)
 	}
-	return text, fits && len(text) <= maxHeaderValueBytes // JSON may be longer than it was: U+2028 becomes an escape.
-}
-
-// isSendable says whether a value arrives as it is: space at an end is lost on the way, and "ada " would arrive as ada.
-func isSendable(text string) bool {
-	return len(text) <= maxHeaderValueBytes && !hasControl(text) && strings.Trim(text, " ") == text
-}
-
-// joined writes a list: with commas if all its elements are scalars, none of which holds a comma, else as JSON.
-func joined(list []any) (joined string, fits bool) {
 	var texts []string
-	var text string
 	for _, element := range list {
 		text, fits = element.(string)
 		if !fits {
@@ -245,8 +231,21 @@ func joined(list []any) (joined string, fits bool) {
 		}
 		texts = append(texts, text)
 	}
-	joined = strings.Join(texts, ",")
-	return joined, len(list) == 0 || strings.Count(joined, ",") == len(list)-1
+	text = strings.Join(texts, ",")
+	return text, strings.Count(text, ",") == len(list)-1 || text == ""
+}
+
+// writtenAlone writes a claim that is neither a string nor a list.
+func writtenAlone(claim any) (string, bool) {
+	if object, isObject := claim.(map[string]any); isObject {
+		return compactJSON(object)
+	}
+	return scalar(claim)
+}
+
+// isSendable says whether a value arrives as it is: space at an end is lost on the way, and "ada " would arrive as ada.
+func isSendable(text string) bool {
+	return len(text) <= maxHeaderValueBytes && !hasControl(text) && strings.Trim(text, " ") == text
 }
 
 // unjoined writes a list of more than scalars, which is none if all that it holds beside them is null.
@@ -259,6 +258,7 @@ func unjoined(list []any) (string, bool) {
 	return "", false
 }
 
+// compactJSON may be longer than what was read: U+2028 becomes an escape.
 func compactJSON(value any) (string, bool) {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
@@ -266,5 +266,5 @@ func compactJSON(value any) (string, bool) {
 	if err := encoder.Encode(value); err != nil {
 		return "", false
 	}
-	return strings.TrimSuffix(text.String(), "\n"), utf8.ValidString(text.String())
+	return strings.TrimSuffix(text.String(), "\n"), text.Len() <= maxHeaderValueBytes && utf8.ValidString(text.String())
 }

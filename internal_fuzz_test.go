@@ -274,44 +274,67 @@ func TestTimes(t *testing.T) {
 	}
 	for _, test := range tests {
 		s := &settings{leeway: test.leeway}
-		if got := checkTimes(s, &entry{exp: test.exp, nbf: test.nbf, iat: test.iat}, test.now); got != test.want {
+		if got := checkTimes(s, &entry{exp: test.exp, nbf: test.nbf, iat: test.iat}, time.Duration(test.now*1e9)); got != test.want {
 			t.Errorf("%+v: got %v, want %v", test, got, test.want)
 		}
 	}
 }
 
-// While a remembered token counts as valid it is, and it is renewed from when that is due.
+// While a remembered token counts as valid it is, but for the seconds that its times are in.
 func FuzzValidity(f *testing.F) {
-	f.Add(4e9, 0.0, 1e9, 30.0, 0.0, 0.0, uint64(2e12))
-	f.Add(100.5, 20.5, 20.25, 0.5, 90.75, 50.0, uint64(90_749))
-	f.Add(1.7e308, -1.7e308, -5.0, 0.0, 1e300, 0.0, uint64(1000))
-	f.Add(1e18, 1e10, 2.0, 1e9, 1e18, 1.5, uint64(4e12))
-	f.Fuzz(func(t *testing.T, exp, nbf, iat, leeway, due, verifiedAt float64, milliseconds uint64) {
-		milliseconds %= farAway * 1000
-		for _, date := range []float64{exp, nbf, iat, leeway, due, verifiedAt} {
+	f.Add(4e9, 0.0, 1e9, 30.0, uint64(2e12))
+	f.Add(100.5, 20.5, 20.25, 0.5, uint64(90_749))
+	f.Add(1.7e308, -1.7e308, -5.0, 0.0, uint64(1000))
+	f.Add(1e18, 1e10, 2.0, 1e9, uint64(4e12))
+	f.Add(-1e300, 0.0, 0.0, 0.0, uint64(0))
+	f.Fuzz(func(t *testing.T, exp, nbf, iat, leeway float64, milliseconds uint64) {
+		for _, date := range []float64{exp, nbf, iat, leeway} {
 			if math.IsNaN(date) || math.IsInf(date, 0) {
 				return
 			}
 		}
-		if leeway < 0 || due < 0 || verifiedAt < 0 {
+		if leeway < 0 || leeway > 1e9 {
 			return
 		}
-		s, e := &settings{leeway: leeway}, &entry{exp: exp, nbf: nbf, iat: iat, due: due, verifiedAt: verifiedAt}
-		if verifiedAt > farAway || checkTimes(s, e, verifiedAt) != nil {
-			return
-		}
+		at := time.Duration(milliseconds%(farAway*1000)) * time.Millisecond
+		s, e := &settings{leeway: leeway}, &entry{exp: exp, nbf: nbf, iat: iat}
 		setValidity(s, e)
-		if now := time.Duration(milliseconds) * time.Millisecond; now >= e.validSince && now < e.validUntil {
-			instant := seconds(epoch.Add(now))
-			if r := checkTimes(s, e, instant); r != nil {
-				t.Errorf("%+v at %f: got %s, want it valid", e, instant, r.code)
+		isSure := at >= e.validSince && at < e.validUntil
+		if r := checkTimes(s, e, at); isSure && r != nil {
+			t.Errorf("%+v at %s: got %s, want it valid", e, at, r.code)
+		}
+		if r := checkTimes(s, e, at-time.Second); !isSure && r == nil && checkTimes(s, e, at+time.Second) == nil && at > time.Second && at < farAway*time.Second-2*time.Second {
+			t.Errorf("%+v at %s: it counts as valid from %s to %s", e, at, e.validSince, e.validUntil)
+		}
+	})
+}
+
+// A token is due for renewal from the configured time before it ends, to the millisecond, and never before.
+func FuzzDue(f *testing.F) {
+	f.Add(1e9+100, 1e9, 50.0, 0.0)
+	f.Add(1e9+100.25, 1e9, 0.0, 0.37)
+	f.Add(1.7e308, -1.7e308, 50.0, 0.99)
+	f.Add(1e18, 2.0, 1e300, 0.0)
+	f.Fuzz(func(t *testing.T, exp, iat, before, share float64) {
+		for _, number := range []float64{exp, iat, before, share, exp - iat} {
+			if math.IsNaN(number) || math.IsInf(number, 0) {
+				return
 			}
-			if instant < verifiedAt {
-				t.Errorf("%+v at %f: the clock was set back", e, instant)
-			}
-			if isDue := due > 0 && instant >= due; isDue && now < e.dueFrom || !isDue && now > e.dueFrom {
-				t.Errorf("%+v at %f: renewal due: %t", e, instant, isDue)
-			}
+		}
+		if exp <= iat || before <= 0 || share < 0 || share > 1 {
+			return
+		}
+		s, e := &settings{renewal: renewalSettings{before: before, share: share}}, &entry{exp: exp, iat: iat, dueFrom: never}
+		scheduleRenewal(s, e, map[string]any{"iat": json.Number("0")})
+		if share > 0 {
+			before = share * (exp - iat)
+		}
+		if before >= exp-iat {
+			before = (exp - iat) / 2
+		}
+		due := math.Max(exp-before, iat)
+		if at := e.dueFrom.Seconds(); due > 0 && due < farAway && (at < due-1e-6 || at > due+0.0011) {
+			t.Errorf("%+v: due at %f, want %f", e, at, due)
 		}
 	})
 }

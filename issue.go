@@ -21,7 +21,7 @@ type issueSettings struct {
 func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
 	spelling := newNameSet(s.issue.header)
 	return func(rw http.ResponseWriter, req *http.Request) {
-		look(s, seconds(time.Now()))
+		look(s, time.Since(epoch))
 		removeNames(req.Header, spelling)
 		removeNames(req.Trailer, spelling)
 		w := &issuingWriter{rw: rw, req: req, s: s, name: name, spelling: spelling}
@@ -148,7 +148,7 @@ func issuedClaims(s *settings, text string, now, lifetime float64) (string, erro
 	claims["auth_time"] = json.Number(strconv.FormatInt(issuedAt, 10))
 	claims["exp"] = json.Number(strconv.FormatInt(int64(now+lifetime), 10))
 	claims["jti"] = jti
-	if r := readRegistered(&entry{}, claims); r != nil {
+	if r := readRegistered(s, &entry{}, claims, time.Duration(issuedAt)*time.Second); r != nil {
 		return "", errors.New("the claims header: " + r.phrase)
 	}
 	if _, there := claims["aud"]; !there && len(s.config.Audience) > 0 {

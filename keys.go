@@ -29,6 +29,8 @@ type key struct {
 	ecdsa  *ecdsa.PublicKey
 	ed     ed25519.PublicKey
 
+	certificate *x509.Certificate // of the RSA or Ed25519 key alone: it verifies with it
+
 	private any    // for signing: *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or []byte; nil if it cannot sign
 	signAlg string // how it signs; empty if it cannot
 	jwkAlg  string // the JWK's alg; empty if there is none
@@ -110,6 +112,7 @@ func newPublic(public any, kid string) (*key, error) {
 			return nil, errors.New("the RSA key's exponent is not odd and at least 3")
 		}
 		k.rsa = pub
+		k.certificate = &x509.Certificate{PublicKeyAlgorithm: x509.RSA, PublicKey: pub}
 		k.algs = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	case *ecdsa.PublicKey:
 		alg := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[pub.Curve.Params().Name]
@@ -126,6 +129,7 @@ func newPublic(public any, kid string) (*key, error) {
 			return nil, errors.New("the Ed25519 key has not 32 bytes")
 		}
 		k.ed = pub
+		k.certificate = &x509.Certificate{PublicKeyAlgorithm: x509.Ed25519, PublicKey: pub}
 		k.algs = []string{"EdDSA", "Ed25519"}
 	default:
 		return nil, errors.New("the key is not RSA, ECDSA or Ed25519")

@@ -14,11 +14,9 @@ type entry struct {
 	names      []string      // the headers to set …
 	values     [][]string    // … and their values
 
-	version    int64   // the memory's, when the key was last known to be there …
-	verifiedAt float64 // … and when that was
+	version int64 // the memory's, when the key was last known to be there
 
 	exp, nbf, iat float64  // NumericDates; nbf and iat are 0 if absent
-	due           float64  // when renewal is due; 0: never
 	authTime      float64  // when the session began
 	typ           string   // the header's, for the renewed token
 	refused       *refusal // what scopes and claims say of it, which time does not change
@@ -39,7 +37,7 @@ type memory struct {
 	version  int64             // grows when keys change: entries of the version before have to show that theirs is still there
 	former   map[string]*entry // those that have not shown it yet
 
-	headers        map[string]*joseHeader // of tokens that were verified
+	headers        map[string]*joseHeader // of tokens that were verified with keys of this version, by "Bearer " and the header
 	lastHeader     *joseHeader            // that was read, whoever wrote it
 	lastHeaderText string
 
@@ -57,8 +55,9 @@ type memory struct {
 
 const (
 	maxRememberedHeaders = 100
+	maxForgotten         = 32 // at once, since the lock is held meanwhile
 	lookEvery            = time.Second
-	neverLook            = 1 << 62
+	never                = 1 << 62 // a time that no clock shows
 )
 
 func newMemory(capacity int) *memory {
@@ -80,29 +79,33 @@ func remember(m *memory, line string, e *entry) {
 				if m.former[line] == nil {
 					m.queue = append(m.queue, line)
 					m.weight += weight
+					if m.weight > m.capacity {
+						makeRoom(m)
+					}
 				}
 				delete(m.former, line)
 			}
 			m.entries[line] = e
-			for m.weight > m.capacity {
-				oldest := m.queue[m.head]
-				delete(m.entries, oldest)
-				delete(m.former, oldest)
-				m.weight -= len(oldest)>>10 + 1
-				m.queue[m.head] = ""
-				m.head++
-			}
-			if m.head > 1000 {
-				shorten(m)
-			}
 		}
 	}
 	m.mu.Unlock()
 }
 
-// shorten lets go of the part of the queue that is behind its head, once that is the larger one.
-func shorten(m *memory) {
-	if m.head > len(m.queue)/2 {
+// makeRoom forgets the oldest tokens: a few more than have to go, so that it is not called for each new one.
+func makeRoom(m *memory) {
+	most := m.capacity - m.capacity/100
+	if most < m.capacity-maxForgotten {
+		most = m.capacity - maxForgotten
+	}
+	for m.weight > most {
+		oldest := m.queue[m.head]
+		delete(m.entries, oldest)
+		delete(m.former, oldest)
+		m.weight -= len(oldest)>>10 + 1
+		m.queue[m.head] = ""
+		m.head++
+	}
+	if m.head > 1000 && m.head > len(m.queue)/2 { // Most of the queue is behind its head.
 		m.queue = append([]string{}, m.queue[m.head:]...)
 		m.head = 0
 	}
@@ -110,31 +113,28 @@ func shorten(m *memory) {
 
 // recall returns what is remembered of a token, and the memory's version; nil if it is not there, or has to show its key
 // again. It looks at the keys first, if that is due.
-func recall(s *settings, line string, now float64) (*entry, int64) {
+func recall(s *settings, line string, at time.Duration) (*entry, int64) {
 	m := s.memory
-	at := time.Duration(now * 1e9)
 	m.mu.RLock()
 	e, version, isDue := m.entries[line], m.version, at >= m.nextLook || at < m.lookedAt
 	m.mu.RUnlock()
 	if isDue {
-		version = look(s, now)
+		version = look(s, at)
 	}
 	return e, version
 }
 
-// rememberHeader stores the header of a token that was verified: nobody else's text gets in. With it goes the
-// key, where the header alone decides which key a token meets.
+// rememberHeader stores the header of a token that was verified, under the text of its Authorization line up to the first
+// dot: nobody else's text gets in. With it goes the key, where the header alone decides which key a token meets.
 func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 	known := *h
-	known.only = nil // Yaegi: a nil among several assigned values panics.
-	known.version = version
 	own := currentRing(s.keys)
 	if keys := candidates(own.set, h.alg, h.kid); len(keys) == 1 && len(s.endpoints) == 0 && !own.incomplete {
 		known.only = keys[0]
 	}
 	m := s.memory
 	m.mu.Lock()
-	if m.headers[text] != nil || len(m.headers) < maxRememberedHeaders {
+	if version == m.version && len(m.headers) < maxRememberedHeaders {
 		m.headers[text] = &known
 	}
 	m.mu.Unlock()
@@ -142,9 +142,8 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 
 // look reads changed key files and starts the refresh of key sets that are old. It does so at most once a
 // second, on one request, notes when keys have changed, and returns the memory's version after that.
-func look(s *settings, now float64) int64 {
+func look(s *settings, at time.Duration) int64 {
 	m := s.memory
-	at := time.Duration(now * 1e9)
 	m.mu.Lock()
 	if at < m.nextLook && at >= m.lookedAt {
 		version := m.version
@@ -153,7 +152,7 @@ func look(s *settings, now float64) int64 {
 	}
 	m.lookedAt, m.nextLook = at-lookEvery, at+lookEvery // A request may have read its clock earlier, and come later.
 	if !s.keys.watches && len(s.endpoints) == 0 {
-		m.nextLook = neverLook
+		m.nextLook = never
 	}
 	m.mu.Unlock()
 
@@ -161,7 +160,7 @@ func look(s *settings, now float64) int64 {
 	r := currentRing(s.keys)
 	sets := make([]*keySet, len(s.endpoints))
 	for i, endpoint := range s.endpoints {
-		sets[i] = freshKeys(endpoint, now)
+		sets[i] = freshKeys(endpoint, at.Seconds())
 	}
 
 	m.mu.Lock()
@@ -172,6 +171,7 @@ func look(s *settings, now float64) int64 {
 	if changed {
 		m.version++
 		m.ring, m.sets = r, sets
+		m.headers = map[string]*joseHeader{}
 		setAside(m)
 	}
 	version := m.version

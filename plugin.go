@@ -111,29 +111,26 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 var epoch = time.Unix(0, 0)
 
 // admit decides on a token that can only be in Authorization and is not surely valid by the memory, when no look at the
-// keys is due: e is what the memory has of it, if anything.
+// keys is due: e is what the memory has of it, if anything. A line that is not as most clients write it is for serve.
 func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) {
 	var r *refusal
-	now := float64(at) / 1e9
+	text := line[0]
 	if e != nil {
-		e, r = verifyAgain(s, line[0], e, e.version, now)
+		e, r = verifyAgain(s, text, e, e.version, at)
 	}
 	if e == nil {
-		token := plainToken(line[0])
-		if token == "" {
+		if !isPlain(text) {
 			serve(s, next, name, rw, req)
 			return
 		}
-		e, r = verifyAnew(s, line[0], token, now)
+		e, r = verifyAnew(s, text, at)
 	}
 	if r != nil {
 		refuse(s, rw, req, name, r, presented{})
 		return
 	}
-	if e.due > 0 {
-		if now >= e.due {
-			addRenewal(s, rw, req, line, e, at)
-		}
+	if at >= e.dueFrom {
+		addRenewal(s, rw, req, line, e, at)
 	}
 	h := req.Header
 	for i, header := range e.names {
@@ -147,7 +144,7 @@ func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 
 // addRenewal adds what a token of Authorization alone, which is due for renewal, was renewed to.
 func addRenewal(s *settings, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) {
-	now := float64(at) / 1e9
+	now := at.Seconds()
 	r := renewalOf(s, line[0][len("Bearer "):], e, now)
 	if r != nil {
 		if r.token != "" {
@@ -186,16 +183,16 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		refuse(s, rw, req, name, r, p)
 		return
 	}
-	now := time.Since(epoch).Seconds()
-	e, r := verify(s, "Bearer "+p.token, p.token, now)
+	at := time.Since(epoch)
+	e, r := verify(s, "Bearer "+p.token, at)
 	if r != nil {
 		refuse(s, rw, req, name, r, p)
 		return
 	}
 	forward(s, req, p, e)
-	if e.due > 0 && now >= e.due && (p.header || p.cookie || p.form) { // What came by the query alone has no way back.
-		if r := renewalOf(s, p.token, e, now); r != nil {
-			deliver(s, rw.Header(), req, p, r, now)
+	if at >= e.dueFrom && (p.header || p.cookie || p.form) { // What came by the query alone has no way back.
+		if r := renewalOf(s, p.token, e, at.Seconds()); r != nil {
+			deliver(s, rw.Header(), req, p, r, at.Seconds())
 		}
 	}
 	next.ServeHTTP(rw, req)

@@ -9,7 +9,7 @@ import (
 // publishing answers with the public halves of our keys (RFC 7517 5), and never calls the service.
 func publishing(s *settings, name string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
-		look(s, seconds(time.Now()))
+		look(s, time.Since(epoch))
 		if req.Method != http.MethodGet && req.Method != http.MethodHead {
 			refuse(s, rw, req, name, refuseMethod, presented{})
 			return

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -75,7 +76,8 @@ func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
 		before = lifetime / 2
 	}
 	// One that is accepted by leeway alone is not renewed yet.
-	e.due = math.Max(e.exp-before, math.Max(e.iat, e.nbf))
+	due := math.Max(e.exp-before, math.Max(e.iat, e.nbf))
+	e.dueFrom = time.Duration(math.Ceil(math.Max(0, math.Min(due, farAway))*1000)) * time.Millisecond
 }
 
 // renewalOf returns what a token that is due was renewed to; nil if nothing: it is accepted by leeway alone, or would gain

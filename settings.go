@@ -29,8 +29,8 @@ type settings struct {
 	ordinary     map[string]bool    // names of request headers that are no spelling of a forwarded one
 	unsurprising map[string]bool    // those that need not be looked at when the token is in Authorization
 	policy       *predicate         // nil: no claims expression
-	restricts    bool               // there are scopes or an expression
-	expects      bool               // an issuer or an audience
+	demands      bool               // there are scopes, an expression, an issuer or an audience
+	forwards     bool               // there are headers to forward
 	elsewhere    bool               // there is a cookie or a tokenKey
 	renews       bool               // there is a time before expiry from which on tokens are renewed
 	renewal      renewalSettings    // before == 0 and share == 0: off
@@ -80,6 +80,7 @@ func compile(c *Config) (*settings, error) {
 		logWarning("there is no audience: every token that the issuers sign for anybody is accepted here")
 	}
 	s.elsewhere = c.Cookie.Name != "" || c.TokenKey != ""
+	s.forwards = len(s.forward) > 0
 	s.renews = c.Renew.Before != ""
 	s.challenges = challenges(c)
 	s.unsurprising = unsurprisingHeaders(s, c)
@@ -238,8 +239,7 @@ func validateAccess(p *problems, s *settings, c *Config) {
 		}
 		s.policy = policy
 	}
-	s.expects = c.Issuer != "" || len(c.Audience) > 0
-	s.restricts = len(c.Scopes) > 0 || s.policy != nil
+	s.demands = c.Issuer != "" || len(c.Audience) > 0 || len(c.Scopes) > 0 || s.policy != nil
 }
 
 func validateClient(p *problems, c ClientConfig) {

@@ -113,17 +113,16 @@ func bearerToken(line string) (token string, isBearer bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// plainToken returns the token of a line that is as most clients write it; empty if findToken has to look at it.
-func plainToken(line string) (token string) {
-	if len(line) <= maxTokenBytes {
-		if strings.HasPrefix(line, "Bearer ") {
-			token = line[len("Bearer "):]
-			if strings.ContainsAny(token, " \t\r\n,") {
-				return ""
+// isPlain says whether a line is "Bearer " and a token, as most clients write it. Any other is for findToken to look at.
+func isPlain(line string) bool {
+	if strings.LastIndexAny(line, " \t\r\n,") == len("Bearer") {
+		if line[:len("Bearer ")] == "Bearer " {
+			if len(line) > len("Bearer ") {
+				return len(line) <= maxTokenBytes
 			}
 		}
 	}
-	return token
+	return false
 }
 
 // parameters returns the values of a parameter in a query or form.

@@ -1,8 +1,8 @@
 package slidingjwt
 
 import (
+	"crypto/x509"
 	"encoding/json"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -14,34 +14,34 @@ const maxHeaderBytes = 2 << 10
 type joseHeader struct {
 	alg, kid, typ string
 
-	// The only key that tokens with this header meet while the keys are of this version; nil if there are more.
-	only    *key
-	version int64
+	algorithm x509.SignatureAlgorithm // the alg in X.509; 0 if it has none
+
+	only *key // that tokens with this header meet; nil if there may be others
 }
 
 // verify decides on a token (RFC 7519 7.2, RFC 8725) that may be remembered; the line is what the memory knows it by.
-func verify(s *settings, line, token string, now float64) (*entry, *refusal) {
-	if strings.ContainsAny(token, "\r\n") { // A decoder of base64 passes over them.
+func verify(s *settings, line string, at time.Duration) (*entry, *refusal) {
+	if strings.ContainsAny(line, "\r\n") { // A decoder of base64 passes over them.
 		return nil, refuseMalformed
 	}
-	e, version := recall(s, line, now)
+	e, version := recall(s, line, at)
 	if e != nil {
-		known, r := verifyAgain(s, line, e, version, now)
+		known, r := verifyAgain(s, line, e, version, at)
 		if known != nil {
 			return known, r
 		}
 	}
-	e, r := verifyAnew(s, line, token, now)
+	e, r := verifyAnew(s, line, at)
 	return e, r
 }
 
 // verifyAgain decides on a token that is remembered. It returns no entry if its key is gone.
-func verifyAgain(s *settings, line string, e *entry, version int64, now float64) (*entry, *refusal) {
-	if r := checkTimes(s, e, now); r != nil {
+func verifyAgain(s *settings, line string, e *entry, version int64, at time.Duration) (*entry, *refusal) {
+	if r := checkTimes(s, e, at); r != nil {
 		return e, r
 	}
-	if e.version != version || now < e.verifiedAt-1 { // A request may have read its clock earlier, and come later.
-		e = confirm(s, line, e, version, now)
+	if e.version != version {
+		e = confirm(s, line, e, version)
 		if e == nil {
 			return nil, nil
 		}
@@ -49,34 +49,25 @@ func verifyAgain(s *settings, line string, e *entry, version int64, now float64)
 	return e, e.refused
 }
 
-// confirm returns an entry of an older version, or of a later clock, as one of now if its key is still there, else nil.
-func confirm(s *settings, line string, e *entry, version int64, now float64) *entry {
+// confirm returns an entry of an older version as one of this version if its key is still there, else nil.
+func confirm(s *settings, line string, e *entry, version int64) *entry {
 	if !keyRemains(s, e) {
 		return nil
 	}
 	confirmed := *e
-	confirmed.version, confirmed.verifiedAt = version, now
-	setValidity(s, &confirmed)
+	confirmed.version = version
 	remember(s.memory, line, &confirmed)
 	return &confirmed
 }
 
-// reading is a token whose form and times are right.
-type reading struct {
-	line, token string
-	parts       []string
-	header      *joseHeader
-	text        string // of the claims
-	claims      map[string]any
-}
-
 // verifyAnew verifies a token that has no line break, and no entry of the keys' version: form and times first, which
-// cost little, then the signature.
+// cost little, then the signature, and only for those who can sign what costs more than that. It derives all that a
+// request needs of the token, and remembers it. The line is "Bearer " and the token.
 //
 // Yaegi: a call costs, and so does each variable and expression of the function called, used or not. So what is usual is
-// in few functions, whose results have names, and what is rare in others.
-func verifyAnew(s *settings, line, token string, now float64) (e *entry, r *refusal) {
-	parts := strings.Split(token, ".")
+// in few functions, and what is rare in others.
+func verifyAnew(s *settings, line string, at time.Duration) (e *entry, r *refusal) {
+	parts := strings.Split(line, ".")
 	if len(parts) != 3 {
 		return nil, refuseMalformed
 	}
@@ -87,7 +78,7 @@ func verifyAnew(s *settings, line, token string, now float64) (e *entry, r *refu
 	header := m.headers[parts[0]]
 	m.mu.RUnlock()
 	if e != nil {
-		e, r = verifyAgain(s, line, e, version, now)
+		e, r = verifyAgain(s, line, e, version, at)
 		if e != nil {
 			return e, r
 		}
@@ -104,25 +95,74 @@ func verifyAnew(s *settings, line, token string, now float64) (e *entry, r *refu
 		return nil, refuseMalformed
 	}
 	text := string(payload)
-	claims := decodeObject(text)
+	var claims map[string]any
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(&claims) != nil {
+		return nil, refuseMalformed
+	}
 	if claims == nil {
 		return nil, refuseMalformed
 	}
-	e = &entry{typ: header.typ, version: version, verifiedAt: now}
-	r = readRegistered(e, claims)
+	e = &entry{typ: header.typ, version: version, dueFrom: never}
+	r = readRegistered(s, e, claims, at)
 	if r != nil {
 		return nil, r
 	}
-	r = checkTimes(s, e, now)
-	if r != nil {
-		return nil, r
+
+	signature, err := b64.DecodeString(parts[2])
+	if err != nil {
+		return nil, refuseMalformed
 	}
-	return prove(s, e, &reading{line: line, token: token, parts: parts, header: header, text: text, claims: claims})
+	k := header.only
+	if k == nil {
+		k, r = searchKey(s, e, header, claims, line, signature, at)
+		if r != nil {
+			return nil, r
+		}
+	} else {
+		input := line[len("Bearer ") : len(line)-len(parts[2])-1]
+		if k.certificate != nil {
+			if k.certificate.CheckSignature(header.algorithm, []byte(input), signature) != nil {
+				return nil, refuseSignature
+			}
+		} else if !verifySignature(k, header.alg, input, signature) {
+			return nil, refuseSignature
+		}
+	}
+	e.keyID = k.id
+
+	isPlain := others.Replace(text) == text
+	written, _ := json.Marshal(claims)
+	if len(written) != len(text) {
+		isPlain = false
+	}
+	if !isPlain {
+		if !isStrict(claims, text) {
+			return nil, refuseMalformed
+		}
+	}
+	if s.demands {
+		r = checkDemands(s, e, claims)
+		if r != nil {
+			return nil, r
+		}
+	}
+	if s.forwards {
+		deriveHeaders(s, e, claims, text, isPlain)
+	}
+	if s.renews {
+		if k.own {
+			scheduleRenewal(s, e, claims)
+		}
+	}
+	remember(m, line, e)
+	return e, e.refused
 }
 
-// readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types
-// of the claims that decide who a token is from and for.
-func readRegistered(e *entry, claims map[string]any) *refusal {
+// readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), notes between when the token is
+// valid for sure, in whole seconds, and checks the types of the claims that decide who it is from and for.
+func readRegistered(s *settings, e *entry, claims map[string]any, at time.Duration) *refusal {
 	var claim any
 	var number json.Number
 	var there, fits bool
@@ -160,7 +200,13 @@ func readRegistered(e *entry, claims map[string]any) *refusal {
 	if there {
 		return refuseBound
 	}
-	return nil
+	setValidity(s, e)
+	if at >= e.validSince {
+		if at < e.validUntil {
+			return nil
+		}
+	}
+	return checkTimes(s, e, at)
 }
 
 var (
@@ -174,66 +220,42 @@ func isAudienceList(name string, claim any) bool {
 	return ok && name == "aud"
 }
 
-// prove verifies a token's signature, derives all that a request needs of it, and remembers that. What costs more than
-// the signature is only for those who can sign.
-func prove(s *settings, e *entry, t *reading) (_ *entry, r *refusal) {
-	signature, err := b64.DecodeString(t.parts[2])
-	if err != nil {
-		return nil, refuseMalformed
+// setValidity notes between when a token's times are right for sure.
+func setValidity(s *settings, e *entry) {
+	since, until := e.nbf, e.exp+s.leeway
+	if e.iat > since {
+		since = e.iat
 	}
-	input := t.token[:len(t.token)-len(t.parts[2])-1]
-	k := t.header.only
-	if t.header.version != e.version {
-		k = nil
-	}
-	if k == nil {
-		k, r = searchKey(s, e, t, input, signature)
-		if r != nil {
-			return nil, r
+	since -= s.leeway
+	if since > 0 {
+		if since > farAway {
+			since = farAway
 		}
-	} else if !verifySignature(k, t.header.alg, input, signature) {
-		return nil, refuseSignature
+		e.validSince = time.Duration(since)*time.Second + time.Second
 	}
-	e.keyID = k.id
-
-	isPlain := others.Replace(t.text) == t.text
-	if !isStrict(t.claims, t.text, isPlain) {
-		return nil, refuseMalformed
-	}
-	if s.expects {
-		r = checkParties(s, t.claims)
-		if r != nil {
-			return nil, r
+	if until > 0 {
+		if until > farAway {
+			until = farAway
 		}
+		e.validUntil = time.Duration(until) * time.Second
 	}
-	if s.restricts {
-		e.refused = checkAccess(s, t.claims)
-	}
-	if len(s.forward) > 0 {
-		deriveHeaders(s, e, t, isPlain)
-	}
-	if s.renews {
-		if k.own {
-			scheduleRenewal(s, e, t.claims)
-		}
-	}
-	setValidity(s, e)
-	remember(s.memory, t.line, e)
-	return e, e.refused
 }
 
+// farAway is a NumericDate that no clock will show, and whose nanoseconds an int64 can hold.
+const farAway = 9e9
+
 // searchKey finds the key that signed a token whose header alone does not decide which it is.
-func searchKey(s *settings, e *entry, t *reading, input string, signature []byte) (*key, *refusal) {
-	k, from, r := findKey(s, t.claims, t.header, input, signature, e.verifiedAt)
+func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) (*key, *refusal) {
+	k, from, r := findKey(s, claims, h, line[len("Bearer "):strings.LastIndexByte(line, '.')], signature, at.Seconds())
 	if r != nil {
 		return nil, r
 	}
 	e.from = from
-	rememberHeader(s, t.parts[0], t.header, e.version)
+	rememberHeader(s, line[:strings.IndexByte(line, '.')], h, e.version)
 	return k, nil
 }
 
-// readHeader reads a header that no verified token had: perhaps it was the last one that was read.
+// readHeader reads a header, with "Bearer " before it, that no verified token had: perhaps it was the last one that was read.
 func readHeader(s *settings, text string) (header *joseHeader, r *refusal) {
 	m := s.memory
 	m.mu.RLock()
@@ -244,7 +266,7 @@ func readHeader(s *settings, text string) (header *joseHeader, r *refusal) {
 	if header != nil {
 		return header, nil
 	}
-	header, r = parseHeader(s, text)
+	header, r = parseHeader(s, text[len("Bearer "):])
 	if r == nil {
 		m.mu.Lock()
 		m.lastHeaderText = strings.Clone(text) // It is part of a request's text.
@@ -293,6 +315,7 @@ func parseHeader(s *settings, text string) (*joseHeader, *refusal) {
 	if !knownAlgorithms[h.alg] || (len(s.config.Algorithms) > 0 && !allows(s.config.Algorithms, h.alg)) {
 		return nil, refuseAlgorithm
 	}
+	h.algorithm = signatureAlgorithms[h.alg]
 	return h, nil
 }
 
@@ -302,7 +325,8 @@ func mediaType(typ string) string {
 }
 
 // checkTimes compares a token's times with this request's clock.
-func checkTimes(s *settings, e *entry, now float64) *refusal {
+func checkTimes(s *settings, e *entry, at time.Duration) *refusal {
+	now := at.Seconds()
 	if now >= e.exp+s.leeway {
 		return refuseExpired
 	}
@@ -354,6 +378,18 @@ func checkParties(s *settings, claims map[string]any) *refusal {
 	return refuseAudience
 }
 
+// checkDemands checks what the options demand of the claims of a token.
+func checkDemands(s *settings, e *entry, claims map[string]any) *refusal {
+	if r := checkParties(s, claims); r != nil {
+		return r
+	}
+	e.refused = checkAccess(s, claims)
+	if e.refused != nil {
+		e.validUntil = 0
+	}
+	return nil
+}
+
 // checkAccess decides whether a token's claims suffice. Time does not change its answer.
 func checkAccess(s *settings, claims map[string]any) *refusal {
 	if len(s.config.Scopes) > 0 {
@@ -382,22 +418,3 @@ func scopesOf(claims map[string]any) []string {
 	texts, _ := audiences(scp)
 	return texts
 }
-
-// setValidity notes between when a token that was just found valid stays so for sure, and from when on it is due for renewal:
-// in whole milliseconds.
-func setValidity(s *settings, e *entry) {
-	if e.refused == nil {
-		until := math.Min(e.exp+s.leeway, farAway)
-		e.validSince = time.Duration(e.verifiedAt*1000+1) * time.Millisecond
-		e.validUntil = time.Duration(until*1000) * time.Millisecond
-		e.dueFrom = e.validUntil
-		if e.due > 0 {
-			if e.due < until {
-				e.dueFrom = time.Duration(e.due*1000) * time.Millisecond
-			}
-		}
-	}
-}
-
-// farAway is a NumericDate that no clock will show, and whose nanoseconds an int64 can hold.
-const farAway = 9e9
