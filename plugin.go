@@ -75,25 +75,30 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 				return
 			}
 		}
-		if e != nil {
-			if now >= e.validSince {
-				if now < e.validUntil {
-					if now >= e.dueFrom {
-						addRenewal(s, rw, req, line, e, now)
+		for {
+			if e != nil {
+				if now >= e.validSince {
+					if now < e.validUntil {
+						if now >= e.dueFrom {
+							addRenewal(s, rw, req, line, e, now)
+						}
+						// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+						for i, header := range e.names {
+							h[header] = e.values[i]
+						}
+						if removesToken {
+							delete(h, "Authorization")
+						}
+						next.ServeHTTP(rw, req)
+						return
 					}
-					// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-					for i, header := range e.names {
-						h[header] = e.values[i]
-					}
-					if removesToken {
-						delete(h, "Authorization")
-					}
-					next.ServeHTTP(rw, req)
-					return
 				}
 			}
+			e = admit(s, next, name, rw, req, line[0], e, now)
+			if e == nil {
+				return
+			}
 		}
-		admit(s, next, name, rw, req, line, e, now)
 	}
 	if s.config.TokenKey == "" {
 		return glance
@@ -110,36 +115,24 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// admit decides on a token that can only be in Authorization and is not surely valid by the memory, when no look at the
-// keys is due: e is what the memory has of it, if anything. A line that is not as most clients write it is for serve.
-func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) {
-	var r *refusal
-	text := line[0]
+// admit verifies a token that can only be in Authorization, and returns its entry, which is valid for sure at this time. What
+// is remembered of it and may not be valid, and a line that is not as most clients write it, is for serve. It returns nil if
+// the request was answered.
+func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, at time.Duration) *entry {
 	if e != nil {
-		e, r = verifyAgain(s, text, e, e.version, at)
+		serve(s, next, name, rw, req)
+		return nil
 	}
-	if e == nil {
-		if !isPlain(text) {
-			serve(s, next, name, rw, req)
-			return
-		}
-		e, r = verifyAnew(s, text, at)
+	if !isPlain(line) {
+		serve(s, next, name, rw, req)
+		return nil
 	}
+	e, r := verifyAnew(s, line, at)
 	if r != nil {
 		refuse(s, rw, req, name, r, presented{})
-		return
+		return nil
 	}
-	if at >= e.dueFrom {
-		addRenewal(s, rw, req, line, e, at)
-	}
-	h := req.Header
-	for i, header := range e.names {
-		h[header] = e.values[i]
-	}
-	if !s.config.ForwardAuthorization {
-		delete(h, "Authorization")
-	}
-	next.ServeHTTP(rw, req)
+	return e
 }
 
 // addRenewal adds what a token of Authorization alone, which is due for renewal, was renewed to.

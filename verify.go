@@ -206,7 +206,9 @@ func readRegistered(s *settings, e *entry, claims map[string]any, at time.Durati
 			return nil
 		}
 	}
-	return checkTimes(s, e, at)
+	r := checkTimes(s, e, at)
+	e.validSince, e.validUntil = at, at+1 // It is within a second of them.
+	return r
 }
 
 var (
