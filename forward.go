@@ -232,7 +232,10 @@ func written(claim any) (text string, fits bool) {
 		texts = append(texts, text)
 	}
 	text = strings.Join(texts, ",")
-	return text, strings.Count(text, ",") == len(list)-1 || text == ""
+	if strings.Count(text, ",") != len(list)-1 {
+		return text, text == ""
+	}
+	return text, true
 }
 
 // writtenAlone writes a claim that is neither a string nor a list.

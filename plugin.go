@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -115,24 +116,28 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// admit verifies a token that can only be in Authorization, and returns its entry, which is valid for sure at this time. What
-// is remembered of it and may not be valid, and a line that is not as most clients write it, is for serve. It returns nil if
-// the request was answered.
+// admit verifies a token that can only be in Authorization, and returns its entry, which is valid for sure at this time; nil
+// if the request was answered. What the memory has and is not valid for sure is for serve, and so is a line that is not
+// "Bearer " and a token, as most clients write it.
 func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, at time.Duration) *entry {
-	if e != nil {
-		serve(s, next, name, rw, req)
-		return nil
+	if e == nil {
+		if strings.LastIndexAny(line, " \t\r\n,") == len("Bearer") {
+			if line[:len("Bearer ")] == "Bearer " {
+				if len(line) > len("Bearer ") {
+					if len(line) <= maxTokenBytes {
+						e, r := verifyAnew(s, line, at)
+						if r != nil {
+							refuse(s, rw, req, name, r, presented{})
+							return nil
+						}
+						return e
+					}
+				}
+			}
+		}
 	}
-	if !isPlain(line) {
-		serve(s, next, name, rw, req)
-		return nil
-	}
-	e, r := verifyAnew(s, line, at)
-	if r != nil {
-		refuse(s, rw, req, name, r, presented{})
-		return nil
-	}
-	return e
+	serve(s, next, name, rw, req)
+	return nil
 }
 
 // addRenewal adds what a token of Authorization alone, which is due for renewal, was renewed to.

@@ -113,18 +113,6 @@ func bearerToken(line string) (token string, isBearer bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// isPlain says whether a line is "Bearer " and a token, as most clients write it. Any other is for findToken to look at.
-func isPlain(line string) bool {
-	if strings.LastIndexAny(line, " \t\r\n,") == len("Bearer") {
-		if line[:len("Bearer ")] == "Bearer " {
-			if len(line) > len("Bearer ") {
-				return len(line) <= maxTokenBytes
-			}
-		}
-	}
-	return false
-}
-
 // parameters returns the values of a parameter in a query or form.
 func parameters(encoded, name string) []string {
 	var values []string

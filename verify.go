@@ -160,8 +160,8 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry, r *refusa
 	return e, e.refused
 }
 
-// readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), notes between when the token is
-// valid for sure, in whole seconds, and checks the types of the claims that decide who it is from and for.
+// readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), checks the types of the claims
+// that decide who a token is from and for, and compares its times with this request's clock as checkTimes does.
 func readRegistered(s *settings, e *entry, claims map[string]any, at time.Duration) *refusal {
 	var claim any
 	var number json.Number
@@ -200,16 +200,28 @@ func readRegistered(s *settings, e *entry, claims map[string]any, at time.Durati
 	if there {
 		return refuseBound
 	}
-	setValidity(s, e)
-	if at >= e.validSince {
-		if at < e.validUntil {
-			return nil
-		}
+
+	now := float64(at) / 1e9
+	until := e.exp + s.leeway
+	if now >= until {
+		return refuseExpired
 	}
-	r := checkTimes(s, e, at)
-	e.validSince, e.validUntil = at, at+1 // It is within a second of them.
-	return r
+	if now < e.nbf-s.leeway {
+		return refuseNotYet
+	}
+	if now < e.iat-s.leeway {
+		return refuseIssuedLate
+	}
+	if until > farAway {
+		until = farAway
+	}
+	e.validSince = at
+	e.validUntil = time.Duration(until) * time.Second
+	return nil
 }
+
+// farAway is a NumericDate that no clock will show, and whose nanoseconds an int64 can hold.
+const farAway = 9e9
 
 var (
 	dateClaims = []string{"exp", "nbf", "iat"}
@@ -221,30 +233,6 @@ func isAudienceList(name string, claim any) bool {
 	_, ok := audiences(claim)
 	return ok && name == "aud"
 }
-
-// setValidity notes between when a token's times are right for sure.
-func setValidity(s *settings, e *entry) {
-	since, until := e.nbf, e.exp+s.leeway
-	if e.iat > since {
-		since = e.iat
-	}
-	since -= s.leeway
-	if since > 0 {
-		if since > farAway {
-			since = farAway
-		}
-		e.validSince = time.Duration(since)*time.Second + time.Second
-	}
-	if until > 0 {
-		if until > farAway {
-			until = farAway
-		}
-		e.validUntil = time.Duration(until) * time.Second
-	}
-}
-
-// farAway is a NumericDate that no clock will show, and whose nanoseconds an int64 can hold.
-const farAway = 9e9
 
 // searchKey finds the key that signed a token whose header alone does not decide which it is.
 func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) (*key, *refusal) {
@@ -326,9 +314,9 @@ func mediaType(typ string) string {
 	return strings.TrimPrefix(strings.ToLower(typ), "application/")
 }
 
-// checkTimes compares a token's times with this request's clock.
+// checkTimes compares the times of a token that is remembered with this request's clock.
 func checkTimes(s *settings, e *entry, at time.Duration) *refusal {
-	now := at.Seconds()
+	now := float64(at) / 1e9
 	if now >= e.exp+s.leeway {
 		return refuseExpired
 	}
