@@ -76,7 +76,7 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 				return
 			}
 		}
-		for {
+		for { // A new token comes round here once it is verified.
 			if e != nil {
 				if now >= e.validSince {
 					if now < e.validUntil {
@@ -116,8 +116,8 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// admit verifies a token that can only be in Authorization, and returns its entry, which is valid for sure at this time; nil
-// if the request was answered. What the memory has and is not valid for sure is for serve, and so is a line that is not
+// admit verifies a token that can only be in Authorization and that the memory does not have, and returns its entry; nil if
+// the request was answered. What the memory has and is not valid for sure is for serve, and so is a line that is not
 // "Bearer " and a token, as most clients write it.
 func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, at time.Duration) *entry {
 	if e == nil {
