@@ -194,7 +194,7 @@ func deriveHeaders(s *settings, e *entry, claims map[string]any, claimsText stri
 		if header.isDeep {
 			claim = lookup(claim, header.rest)
 		}
-		text, fits = claim.(string)
+		text, fits = claim.(string) // Yaegi: if it does not fit, the text of the header before stays.
 		if !fits {
 			text, fits = written(claim)
 		}
@@ -269,5 +269,6 @@ func compactJSON(value any) (string, bool) {
 	if err := encoder.Encode(value); err != nil {
 		return "", false
 	}
-	return strings.TrimSuffix(text.String(), "\n"), text.Len() <= maxHeaderValueBytes && utf8.ValidString(text.String())
+	line := strings.TrimSuffix(text.String(), "\n")
+	return line, len(line) <= maxHeaderValueBytes && utf8.ValidString(line)
 }

@@ -35,18 +35,26 @@ type keyServer struct {
 	answer  atomic.Value // http.HandlerFunc
 }
 
+// servedAt are the addresses at which there was a key endpoint: the plugin still knows those that ended, and the system
+// gives out their ports again.
+var servedAt sync.Map
+
 func newKeyServer(t testing.TB, answer http.HandlerFunc) *keyServer {
 	t.Helper()
 	s := &keyServer{}
 	s.answer.Store(answer)
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+	handler := http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 		if !strings.HasSuffix(req.URL.Path, "/openid-configuration") {
 			s.fetches.Add(1)
 		}
 		s.answer.Load().(http.HandlerFunc)(rw, req)
-	}))
+	})
+	for isTaken := true; isTaken; {
+		s.Server = httptest.NewUnstartedServer(handler)
+		t.Cleanup(s.Close)
+		_, isTaken = servedAt.LoadOrStore(s.Listener.Addr().String(), true)
+	}
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
-	t.Cleanup(s.Close)
 	return s
 }
 

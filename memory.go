@@ -91,13 +91,13 @@ func remember(m *memory, line string, e *entry) {
 	m.mu.Unlock()
 }
 
-// makeRoom forgets the oldest tokens: a few more than have to go, so that it is not called for each new one.
+// makeRoom forgets the oldest tokens, never the newest: a few more than have to go, so that it is not called for each new one.
 func makeRoom(m *memory) {
 	most := m.capacity - m.capacity/100
 	if most < m.capacity-maxForgotten {
 		most = m.capacity - maxForgotten
 	}
-	for m.weight > most {
+	for m.weight > most && m.head < len(m.queue)-1 {
 		oldest := m.queue[m.head]
 		delete(m.entries, oldest)
 		delete(m.former, oldest)

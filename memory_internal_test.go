@@ -121,28 +121,41 @@ func TestKeysChangeMeanwhile(t *testing.T) {
 	}
 }
 
-// The memory holds as much as its capacity, whatever comes and however often keys change.
+// The memory holds as much as its capacity, and nearly that when it is full, whatever comes and however often keys change.
 func TestMemoryIsBounded(t *testing.T) {
-	m := newMemory(100)
-	for i := range 10_000 {
-		line := fmt.Sprintf("Bearer %04d", i%700)
-		if i%3 == 0 {
-			line += strings.Repeat("x", i%5000)
-		}
-		remember(m, line, &entry{version: m.version})
-		if i%37 == 0 { // Keys change.
-			m.version++
-			setAside(m)
-		}
-		weight := 0
-		for _, line := range m.queue[m.head:] {
-			if m.entries[line] == nil && m.former[line] == nil {
-				t.Fatalf("%d: a token in the queue is not there", i)
+	for _, capacity := range []int{1, 9, 100, 2000} {
+		m := newMemory(capacity)
+		full := false
+		for i := range 10_000 {
+			line := fmt.Sprintf("Bearer %04d", i%7000)
+			switch {
+			case i%999 == 0:
+				line += strings.Repeat("x", capacity<<10-20) // It takes all the room that there is.
+			case i%3 == 0:
+				line += strings.Repeat("x", i%5000)
 			}
-			weight += len(line)/1024 + 1
-		}
-		if weight != m.weight || weight > 100 || len(m.entries)+len(m.former) != len(m.queue)-m.head || len(m.queue) > 2100 {
-			t.Fatalf("%d: weight %d, counted %d; %d entries, %d former ones, queue of %d from %d", i, weight, m.weight, len(m.entries), len(m.former), len(m.queue), m.head)
+			remember(m, line, &entry{version: m.version})
+			if (i%999 == 0 || capacity > 5) && m.entries[line] == nil {
+				t.Fatalf("capacity %d, %d: the newest token is not there", capacity, i)
+			}
+			if i%37 == 0 { // Keys change.
+				m.version++
+				setAside(m)
+			}
+			weight := 0
+			for _, line := range m.queue[m.head:] {
+				if m.entries[line] == nil && m.former[line] == nil {
+					t.Fatalf("capacity %d, %d: a token in the queue is not there", capacity, i)
+				}
+				weight += len(line)/1024 + 1
+			}
+			if weight != m.weight || weight > capacity || len(m.entries)+len(m.former) != len(m.queue)-m.head || len(m.queue) > 2*capacity+1100 {
+				t.Fatalf("capacity %d, %d: weight %d, counted %d; %d entries, %d former ones, queue of %d from %d", capacity, i, m.weight, weight, len(m.entries), len(m.former), len(m.queue), m.head)
+			}
+			full = full || weight == capacity
+			if least := capacity - capacity/100 - 9; full && i%999 != 0 && i%999 > capacity && weight < least {
+				t.Fatalf("capacity %d, %d: weight %d, want at least %d", capacity, i, weight, least)
+			}
 		}
 	}
 }

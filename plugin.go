@@ -187,12 +187,12 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		refuse(s, rw, req, name, r, p)
 		return
 	}
-	forward(s, req, p, e)
 	if at >= e.dueFrom && (p.header || p.cookie || p.form) { // What came by the query alone has no way back.
 		if r := renewalOf(s, p.token, e, at.Seconds()); r != nil {
 			deliver(s, rw.Header(), req, p, r, at.Seconds())
 		}
 	}
+	forward(s, req, p, e)
 	next.ServeHTTP(rw, req)
 }
 

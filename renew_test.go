@@ -787,3 +787,21 @@ func TestWriterKeepsItsMethods(t *testing.T) {
 		}
 	})
 }
+
+// What is added for scripts of another origin goes by the client's Origin, not by a claim that the service gets as one:
+// of a token that is new and of one that is remembered.
+func TestRenewalGoesByTheClientsOrigin(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		handler, service := e.middleware(t, options{"signingSecret": secret, "renew": map[string]any{"before": "2h"}, "forwardHeaders": map[string]any{"Origin": "sub"}})
+		text := token(t, session())
+		for i := range 3 {
+			rec := send(t, handler, "GET", "/", bearer(text), nil)
+			if rec.Header().Get("Token-Expires-In") == "" || rec.Header()["Access-Control-Expose-Headers"] != nil {
+				t.Errorf("request %d: got the headers %v, want a renewal and nothing exposed", i, rec.Header())
+			}
+			if got := service.request.Header.Get("Origin"); got != "ada" {
+				t.Errorf("request %d: the service got the Origin %q, want ada", i, got)
+			}
+		}
+	})
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/traefik/paerser/types"
 )
@@ -66,6 +67,10 @@ func compile(c *Config) (*settings, error) {
 	validateRenew(p, s, c)
 	validateIssue(p, s, c)
 	validateKeys(p, s, c)
+	// Options are told from others by their JSON, which has the same character for whatever is not UTF-8.
+	if !utf8.ValidString(fmt.Sprint(*c)) {
+		p.add("an option is not valid UTF-8 (a secret of other bytes can be base64, or in a file)")
+	}
 	if c.CacheSize < 0 {
 		p.add("cacheSize: %d is negative", c.CacheSize)
 	}
