@@ -247,8 +247,10 @@ func TestRefusedOptions(t *testing.T) {
 		{"no authority", options{"clientConfig": map[string]any{"tls": stringMap("ca", "no PEM")}}, []string{"clientConfig.tls: "}},
 
 		// The rest.
-		{"signingSecret not UTF-8", options{"signingSecret": strings.Repeat("\xff", 40)}, []string{"an option is not valid UTF-8"}},
-		{"signingSecret not UTF-8 at its end", options{"signingSecret": secret + "\xe2\x82"}, []string{"an option is not valid UTF-8"}},
+		{"signingSecret not UTF-8", options{"signingSecret": strings.Repeat("\xff", 40)}, []string{"signingSecret: it is not valid UTF-8"}},
+		{"signingSecret not UTF-8 at its end", options{"signingSecret": secret + "\xe2\x82"}, []string{"signingSecret: it is not valid UTF-8"}},
+		{"scope not UTF-8", options{"scopes": []any{"read", "\xff"}}, []string{"scopes: it is not valid UTF-8"}},
+		{"claim path not UTF-8", options{"forwardHeaders": map[string]any{"X-User": "\xff"}}, []string{"forwardHeaders: it is not valid UTF-8"}},
 		{"cacheSize -1", options{"cacheSize": -1}, []string{"cacheSize: -1 is negative"}},
 		{"realm with a quote", options{"realm": `a"b`}, []string{`realm: "a\"b"`}},
 		{"realm with a line break", options{"realm": "a\r\nb"}, []string{`realm: "a\r\nb"`}},

@@ -72,6 +72,22 @@ func TestMemoryWhenClockIsSetBack(t *testing.T) {
 	}
 }
 
+// A remembered token that the clock now precedes goes by its times alone, on the exact way.
+func TestTokenWhenClockIsSetBack(t *testing.T) {
+	const now = 1_800_000_000.0
+	s, _, token := watching(t, now)
+	e := accept(t, s, token, now)
+	if then := at(now - 3500); then >= e.validSince {
+		t.Errorf("at %s it is valid for sure, though it was verified later", then)
+	}
+	if again := accept(t, s, token, now-3500); again != e {
+		t.Error("it was verified anew")
+	}
+	if _, r := verify(s, "Bearer "+token, at(now-7200-31)); r != refuseIssuedLate {
+		t.Errorf("before it was issued: got %v, want %s", r, refuseIssuedLate.code)
+	}
+}
+
 // The usual path sees it too: it does not serve a remembered token without the look.
 func TestGlanceWhenClockIsSetBack(t *testing.T) {
 	now := time.Since(epoch)
@@ -125,17 +141,16 @@ func TestKeysChangeMeanwhile(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	for _, capacity := range []int{1, 9, 100, 2000} {
 		m := newMemory(capacity)
-		full := false
 		for i := range 10_000 {
 			line := fmt.Sprintf("Bearer %04d", i%7000)
 			switch {
-			case i%999 == 0:
+			case i%4999 == 0:
 				line += strings.Repeat("x", capacity<<10-20) // It takes all the room that there is.
 			case i%3 == 0:
 				line += strings.Repeat("x", i%5000)
 			}
 			remember(m, line, &entry{version: m.version})
-			if (i%999 == 0 || capacity > 5) && m.entries[line] == nil {
+			if (i%4999 == 0 || capacity > 5) && m.entries[line] == nil {
 				t.Fatalf("capacity %d, %d: the newest token is not there", capacity, i)
 			}
 			if i%37 == 0 { // Keys change.
@@ -152,8 +167,8 @@ func TestMemoryIsBounded(t *testing.T) {
 			if weight != m.weight || weight > capacity || len(m.entries)+len(m.former) != len(m.queue)-m.head || len(m.queue) > 2*capacity+1100 {
 				t.Fatalf("capacity %d, %d: weight %d, counted %d; %d entries, %d former ones, queue of %d from %d", capacity, i, m.weight, weight, len(m.entries), len(m.former), len(m.queue), m.head)
 			}
-			full = full || weight == capacity
-			if least := capacity - capacity/100 - 9; full && i%999 != 0 && i%999 > capacity && weight < least {
+			// So many others have come since the heavy one.
+			if least := capacity - min(capacity/100, maxForgotten) - 5; i%4999 > capacity && weight < least {
 				t.Fatalf("capacity %d, %d: weight %d, want at least %d", capacity, i, weight, least)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"reflect"
 	"sort"
 	"strconv"
 	"strings"
@@ -67,10 +68,7 @@ func compile(c *Config) (*settings, error) {
 	validateRenew(p, s, c)
 	validateIssue(p, s, c)
 	validateKeys(p, s, c)
-	// Options are told from others by their JSON, which has the same character for whatever is not UTF-8.
-	if !utf8.ValidString(fmt.Sprint(*c)) {
-		p.add("an option is not valid UTF-8 (a secret of other bytes can be base64, or in a file)")
-	}
+	refuseBytes(p, *c)
 	if c.CacheSize < 0 {
 		p.add("cacheSize: %d is negative", c.CacheSize)
 	}
@@ -91,6 +89,17 @@ func compile(c *Config) (*settings, error) {
 	s.unsurprising = unsurprisingHeaders(s, c)
 	s.memory = newMemory(c.CacheSize)
 	return s, nil
+}
+
+// refuseBytes refuses options that are not UTF-8: JSON, which options are known by, has the same character for all such bytes.
+func refuseBytes(p *problems, options any) {
+	value := reflect.ValueOf(options)
+	for i := 0; i < value.NumField(); i++ {
+		option, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
+		if !utf8.ValidString(fmt.Sprint(value.Field(i).Interface())) {
+			p.add("%s: it is not valid UTF-8 (a secret of other bytes can be base64, or in a file)", option)
+		}
+	}
 }
 
 // trimSpace removes the spaces around the elements of lists: Traefik splits a label at its commas, and "a, b" means

@@ -78,7 +78,7 @@ var signatureAlgorithms = map[string]x509.SignatureAlgorithm{
 	"EdDSA": x509.PureEd25519, "Ed25519": x509.PureEd25519,
 }
 
-// verifyOther checks a signature of HMAC or ECDSA, which are not X.509's.
+// verifyOther checks a signature of HMAC, or of ECDSA, which X.509 writes in another form (RFC 7518 3.4).
 func verifyOther(k *key, alg, input string, signature []byte) bool {
 	newHash := sha256.New
 	switch alg[2:] {

@@ -375,7 +375,7 @@ func checkDemands(s *settings, e *entry, claims map[string]any) *refusal {
 	}
 	e.refused = checkAccess(s, claims)
 	if e.refused != nil {
-		e.validUntil = 0
+		e.validUntil = 0 // It is not for the fast path.
 	}
 	return nil
 }

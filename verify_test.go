@@ -571,3 +571,29 @@ func TestSmallMemory(t *testing.T) {
 		}
 	})
 }
+
+// In the last part of a second before it expires, a token is no longer valid for sure, and is served: new, remembered, and
+// where nothing is remembered.
+func TestServedToTheLast(t *testing.T) {
+	bothWays(t, func(t *testing.T, e engine) {
+		for _, cacheSize := range []int{0, 100} {
+			handler, service := e.middleware(t, options{"signingSecret": secret, "leeway": "0s", "cacheSize": cacheSize})
+			for {
+				service.calls = 0
+				if second := time.Now().Nanosecond(); second > 3e8 { // Early in a second there is time.
+					time.Sleep(time.Second - time.Duration(second))
+				}
+				exp := float64(time.Now().Unix()) + 0.999
+				text := token(t, claims{"sub": "ada", "exp": exp})
+				one, two := verdict(t, handler, text), verdict(t, handler, text)
+				if float64(time.Now().UnixMilli())/1000 > exp {
+					continue // The machine was busy.
+				}
+				if one != "served" || two != "served" || service.calls != 2 {
+					t.Errorf("cacheSize %d: got %s and %s, %d calls, want served twice", cacheSize, one, two, service.calls)
+				}
+				break
+			}
+		}
+	})
+}
