@@ -286,6 +286,7 @@ func FuzzValidity(f *testing.F) {
 	f.Add("100.5", "20.5", "20.25", uint8(1), uint64(50_001), uint64(50_999))
 	f.Add("1.7e308", "-1.7e308", "-5", uint8(0), uint64(1000), uint64(1e12))
 	f.Add("1e18", "1e10", "2", uint8(255), uint64(4e12), uint64(1))
+	f.Add("1e18", "0", "0", uint8(0), uint64(4e12), uint64(1))
 	f.Add("-1e300", "0", "0", uint8(0), uint64(0), uint64(0))
 	f.Add("1800000000", "1800000030", "1800000030", uint8(30), uint64(18e11), uint64(29_999))
 	f.Fuzz(func(t *testing.T, exp, nbf, iat string, leeway uint8, milliseconds, later uint64) {
