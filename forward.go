@@ -1,6 +1,7 @@
 package slidingjwt
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -171,19 +172,17 @@ func scalar(claim any) (string, bool) {
 	return "", false
 }
 
-// deriveHeaders derives the headers that a token sets. Where no string of the claims is long, or has an escape, a control
-// character or a space at an end, they need no look of their own.
-func deriveHeaders(s *settings, e *entry, claims map[string]any, claimsText string, isPlain bool) {
+// deriveHeaders derives the headers that a token sets. In a plain text where no string has a space at an end or is too long,
+// they need no look of their own; numbers are not as they are written there, unless an expression asked for them.
+func deriveHeaders(s *settings, e *entry, claims map[string]any, payload []byte, isPlain bool) {
+	isExact := s.reckons
 	if !isPlain {
-		isPlain = isUnescaped(claimsText)
+		isExact = true
 	}
-	if strings.Contains(claimsText, `" `) {
+	if bytes.Contains(payload, spaceBefore) {
 		isPlain = false
 	}
-	if strings.Contains(claimsText, ` "`) {
-		isPlain = false
-	}
-	if len(claimsText) > maxHeaderValueBytes {
+	if len(payload) > maxHeaderValueBytes {
 		isPlain = false
 	}
 	var claim any
@@ -194,13 +193,23 @@ func deriveHeaders(s *settings, e *entry, claims map[string]any, claimsText stri
 		if header.isDeep {
 			claim = lookup(claim, header.rest)
 		}
-		text, fits = claim.(string) // Yaegi: if it does not fit, the text of the header before stays.
-		if !fits {
-			text, fits = written(claim)
-		}
-		if fits {
+		if claim != nil {
+			text, fits = claim.(string) // Yaegi: if it does not fit, the text of the header before stays.
+			if !fits {
+				text, fits = joined(claim)
+			}
+			if !fits {
+				if !isExact {
+					claims = exactObject(payload)
+					isExact = true
+					claim = claimOf(claims, header)
+				}
+				text, fits = written(claim)
+			}
 			if !isPlain {
-				fits = isSendable(text)
+				if fits {
+					fits = isSendable(text)
+				}
 			}
 			if fits {
 				e.names = append(e.names, header.name)
@@ -210,35 +219,53 @@ func deriveHeaders(s *settings, e *entry, claims map[string]any, claimsText stri
 	}
 }
 
-// isUnescaped says whether no string in a JSON text has an escape or a control character.
-func isUnescaped(text string) bool { return !hasControl(text) && !strings.Contains(text, `\`) }
+// claimOf returns the claim that a header carries; nil if it is absent.
+func claimOf(claims map[string]any, header forwardedHeader) any {
+	return lookup(claims[header.first], header.rest)
+}
 
-// written writes a claim that is no string as a header's value: numbers and booleans as in the token, lists of scalars
+// joined joins a list of strings by commas, if a claim is one, and none of them has a comma.
+func joined(claim any) (text string, fits bool) {
+	list, isList := claim.([]any)
+	if !isList {
+		return "", false // Yaegi: a named result begins as the call before left it.
+	}
+	var texts []string
+	for _, element := range list {
+		text, fits = element.(string)
+		if !fits {
+			return "", false
+		}
+		texts = append(texts, text)
+	}
+	text = strings.Join(texts, ",")
+	fits = strings.Count(text, ",") == len(list)-1
+	return text, fits
+}
+
+// written writes a claim as a header's value: strings as they are, numbers and booleans as in the token, lists of scalars
 // joined by commas, of which no element has one, the rest as compact JSON. False is a claim that leaves its header absent.
-func written(claim any) (text string, fits bool) {
+func written(claim any) (string, bool) {
 	list, isList := claim.([]any)
 	if !isList {
 		return writtenAlone(claim)
 	}
 	var texts []string
 	for _, element := range list {
-		text, fits = element.(string)
-		if !fits {
-			text, fits = scalar(element)
-			if !fits {
-				return unjoined(list)
-			}
+		text, isScalar := scalar(element)
+		if !isScalar {
+			return unjoined(list)
 		}
 		texts = append(texts, text)
 	}
-	text = strings.Join(texts, ",")
+	text := strings.Join(texts, ",")
 	if strings.Count(text, ",") != len(list)-1 {
 		return text, text == ""
 	}
 	return text, true
 }
 
-// writtenAlone writes a claim that is neither a string nor a list.
+// writtenAlone writes a claim that is no list.
 func writtenAlone(claim any) (string, bool) {
 	if object, isObject := claim.(map[string]any); isObject {
 		return compactJSON(object)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -128,7 +127,7 @@ func (w *issuingWriter) issue(h http.Header, claims []string) error {
 // issuedClaims completes the service's claims: those that say from whom, when and for how long a token is are
 // the gateway's.
 func issuedClaims(s *settings, text string, now, lifetime float64) (string, error) {
-	claims, err := strictObject(text)
+	claims, err := strictObject([]byte(text))
 	if err != nil {
 		return "", errors.New("the claims header is no JSON object")
 	}
@@ -144,9 +143,9 @@ func issuedClaims(s *settings, text string, now, lifetime float64) (string, erro
 		claims["iss"] = s.config.Issuer
 	}
 	issuedAt := int64(now)
-	claims["iat"] = json.Number(strconv.FormatInt(issuedAt, 10))
-	claims["auth_time"] = json.Number(strconv.FormatInt(issuedAt, 10))
-	claims["exp"] = json.Number(strconv.FormatInt(int64(now+lifetime), 10))
+	claims["iat"] = float64(issuedAt)
+	claims["auth_time"] = float64(issuedAt)
+	claims["exp"] = float64(int64(now + lifetime))
 	claims["jti"] = jti
 	if r := readRegistered(s, &entry{}, claims, time.Duration(issuedAt)*time.Second); r != nil {
 		return "", errors.New("the claims header: " + r.phrase)

@@ -38,7 +38,7 @@ const (
 // parseJWKS reads a JWK Set (RFC 7517 5). A key that contradicts itself is left out and logged. From a URL, so
 // are secrets and private keys: whoever reads the URL would know them.
 func parseJWKS(text, from string, remote bool) ([]*key, error) {
-	set, err := strictObject(text)
+	set, err := strictObject([]byte(text))
 	if err != nil {
 		return nil, errors.New("it is no JSON object")
 	}

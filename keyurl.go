@@ -276,7 +276,7 @@ func readKeys(k *keyURL, text string) {
 // keySetURL reads the answer of a discovery. It has to be from exactly the issuer that is configured, since
 // whoever answers decides whose signatures count.
 func keySetURL(issuer, text string) (string, error) {
-	document, err := strictObject(text)
+	document, err := strictObject([]byte(text))
 	if err != nil {
 		return "", errors.New("the discovery document is no JSON object")
 	}

@@ -5,22 +5,25 @@ import (
 	"time"
 )
 
-// entry is what is remembered of a verified token: all that a request needs of it, derived once. It is immutable.
+// entry is what is remembered of a token: all that a request needs of it, derived once. It is immutable.
 type entry struct {
-	// What the fast path reads.
-	validSince time.Duration // since the epoch: between these it is valid for sure …
-	validUntil time.Duration
+	// What the fast path reads: times since the epoch between which nothing is to be asked of the token, nor to be done but
+	// to set these headers to these values.
+	readyFrom  time.Duration // when it was verified; 0 if it was not
+	readyUntil time.Duration
+	names      []string
+	values     [][]string
+
+	validUntil time.Duration // it is valid for sure until then, from readyFrom on …
 	dueFrom    time.Duration // … and due for renewal from then on
-	names      []string      // the headers to set …
-	values     [][]string    // … and their values
 
 	version int64 // the memory's, when the key was last known to be there
 
 	exp, nbf, iat float64  // NumericDates; nbf and iat are 0 if absent
 	authTime      float64  // when the session began
 	typ           string   // the header's, for the renewed token
-	refused       *refusal // what scopes and claims say of it, which time does not change
-	keyID         string   // of the key that verified it …
+	refused       *refusal // why it is refused: of a token that is remembered, what time does not change
+	key           *key     // that verified it …
 	from          *keyURL  // … and where that key is from; nil: it is ours
 }
 
@@ -29,16 +32,19 @@ type entry struct {
 // no lock is held while anything slow happens.
 //
 // A token is under the text of its Authorization line, "Bearer " and the token, which costs the fast path nothing to make.
+//
+// While key files and key sets have to be looked at, all that a lookup could find is set aside, so that the fast path need
+// not ask: a request that finds nothing looks.
 type memory struct {
-	mu       sync.RWMutex
-	entries  map[string]*entry // of this version
-	nextLook time.Duration     // since the epoch: from when on key files and key sets are looked at again …
-	lookedAt time.Duration     // … and before when too, since then the clock was set back: a second before the look
-	version  int64             // grows when keys change: entries of the version before have to show that theirs is still there
-	former   map[string]*entry // those that have not shown it yet
+	mu      sync.RWMutex
+	entries map[string]*entry      // of this version
+	headers map[string]*joseHeader // of tokens that were verified with keys of this version, by "Bearer " and the header
+	version int64                  // grows when keys change; 0 while a look is due
+	aside   aside
 
-	headers        map[string]*joseHeader // of tokens that were verified with keys of this version, by "Bearer " and the header
-	lastHeader     *joseHeader            // that was read, whoever wrote it
+	former map[string]*entry // of versions before: they have to show that their key is still there
+
+	lastHeader     *joseHeader // that was read, whoever wrote it
 	lastHeaderText string
 
 	queue    []string // the entries' keys, oldest first, from head on
@@ -53,6 +59,13 @@ type memory struct {
 	renewals renewals
 }
 
+// aside is what a memory holds while a look is due.
+type aside struct {
+	entries map[string]*entry
+	headers map[string]*joseHeader
+	version int64
+}
+
 const (
 	maxRememberedHeaders = 100
 	maxForgotten         = 32 // at once, since the lock is held meanwhile
@@ -63,6 +76,7 @@ const (
 func newMemory(capacity int) *memory {
 	return &memory{
 		entries: map[string]*entry{}, former: map[string]*entry{}, headers: map[string]*joseHeader{}, capacity: capacity,
+		aside:    aside{entries: map[string]*entry{}, headers: map[string]*joseHeader{}, version: 1},
 		renewals: renewals{byToken: map[string]*renewed{}},
 	}
 }
@@ -70,34 +84,30 @@ func newMemory(capacity int) *memory {
 // remember stores an entry, and forgets the oldest ones if there is no room. A token counts once per KiB that it begins,
 // so that the bytes held are bounded too.
 func remember(m *memory, line string, e *entry) {
-	weight := len(line)>>10 + 1
 	m.mu.Lock()
-	// Keys that changed while it was verified could be without its own.
-	if e.version == m.version {
-		if weight <= m.capacity {
-			if m.entries[line] == nil {
-				if m.former[line] == nil {
-					m.queue = append(m.queue, line)
-					m.weight += weight
-					if m.weight > m.capacity {
-						makeRoom(m)
-					}
-				}
-				delete(m.former, line)
+	if e.version == m.version { // Keys that changed while it was verified could be without its own.
+		if m.entries[line] == nil {
+			if m.former[line] == nil {
+				m.queue = append(m.queue, line)
+				m.weight += len(line)>>10 + 1
 			}
-			m.entries[line] = e
+			delete(m.former, line)
+		}
+		m.entries[line] = e
+		if m.weight > m.capacity {
+			makeRoom(m)
 		}
 	}
 	m.mu.Unlock()
 }
 
-// makeRoom forgets the oldest tokens, never the newest: a few more than have to go, so that it is not called for each new one.
+// makeRoom forgets the oldest tokens: a few more than have to go, so that it is not called for each new one.
 func makeRoom(m *memory) {
 	most := m.capacity - m.capacity/100
 	if most < m.capacity-maxForgotten {
 		most = m.capacity - maxForgotten
 	}
-	for m.weight > most && m.head < len(m.queue)-1 {
+	for m.weight > most && (m.weight > m.capacity || m.head < len(m.queue)-1) {
 		oldest := m.queue[m.head]
 		delete(m.entries, oldest)
 		delete(m.former, oldest)
@@ -111,17 +121,25 @@ func makeRoom(m *memory) {
 	}
 }
 
-// recall returns what is remembered of a token, and the memory's version; nil if it is not there, or has to show its key
-// again. It looks at the keys first, if that is due.
-func recall(s *settings, line string, at time.Duration) (*entry, int64) {
+// recall returns what is remembered of a token, if its key is still there; else nil. It looks at the keys first, if that
+// is due.
+func recall(s *settings, line string, at time.Duration) *entry {
 	m := s.memory
 	m.mu.RLock()
-	e, version, isDue := m.entries[line], m.version, at >= m.nextLook || at < m.lookedAt
+	e, former, version := m.entries[line], m.former[line], m.version
 	m.mu.RUnlock()
-	if isDue {
-		version = look(s, at)
+	if version == 0 {
+		look(s, at)
+		e = recall(s, line, at)
+		return e
 	}
-	return e, version
+	if e == nil && former != nil && keyRemains(s, former) {
+		confirmed := *former
+		confirmed.version = version
+		e = &confirmed
+		remember(m, line, e)
+	}
+	return e
 }
 
 // rememberHeader stores the header of a token that was verified, under the text of its Authorization line up to the first
@@ -131,6 +149,7 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 	own := currentRing(s.keys)
 	if keys := candidates(own.set, h.alg, h.kid); len(keys) == 1 && len(s.endpoints) == 0 && !own.incomplete {
 		known.only = keys[0]
+		known.certificate, known.algorithm = keys[0].certificate, signatureAlgorithms[h.alg]
 	}
 	m := s.memory
 	m.mu.Lock()
@@ -140,21 +159,22 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 	m.mu.Unlock()
 }
 
-// look reads changed key files and starts the refresh of key sets that are old. It does so at most once a
-// second, on one request, notes when keys have changed, and returns the memory's version after that.
-func look(s *settings, at time.Duration) int64 {
+// look reads changed key files, starts the refresh of key sets that are old, and notes when keys have changed, if that is
+// due: on the first request, and then on the first one after each second. One request looks at a time; the others go on
+// with what is known.
+func look(s *settings, at time.Duration) {
 	m := s.memory
 	m.mu.Lock()
-	if at < m.nextLook && at >= m.lookedAt {
-		version := m.version
+	if m.version != 0 {
 		m.mu.Unlock()
-		return version
+		return
 	}
-	m.lookedAt, m.nextLook = at-lookEvery, at+lookEvery // A request may have read its clock earlier, and come later.
-	if !s.keys.watches && len(s.endpoints) == 0 {
-		m.nextLook = never
-	}
+	m.entries, m.headers, m.version = m.aside.entries, m.aside.headers, m.aside.version
 	m.mu.Unlock()
+	if s.keys.watches || len(s.endpoints) > 0 {
+		// Whatever comes of this look there is a next one.
+		defer func() { time.AfterFunc(lookEvery, func() { callForLook(m) }) }()
+	}
 
 	lookAtFiles(s.keys)
 	r := currentRing(s.keys)
@@ -172,16 +192,24 @@ func look(s *settings, at time.Duration) int64 {
 		m.version++
 		m.ring, m.sets = r, sets
 		m.headers = map[string]*joseHeader{}
-		setAside(m)
+		distrust(m)
 	}
-	version := m.version
 	m.mu.Unlock()
-	return version
 }
 
-// setAside makes all that is remembered show its key again. The fewer are moved to the more, since nobody can look up
+// callForLook sets aside what a lookup could find, so that the next request looks at the keys.
+func callForLook(m *memory) {
+	m.mu.Lock()
+	m.aside = aside{entries: m.entries, headers: m.headers, version: m.version}
+	m.entries = map[string]*entry{}
+	m.headers = map[string]*joseHeader{}
+	m.version = 0
+	m.mu.Unlock()
+}
+
+// distrust makes all that is remembered show its key again. The fewer are moved to the more, since nobody can look up
 // anything meanwhile. The caller holds the lock.
-func setAside(m *memory) {
+func distrust(m *memory) {
 	few, many := m.entries, m.former
 	if len(few) > len(many) {
 		few, many = many, few
@@ -195,8 +223,8 @@ func setAside(m *memory) {
 // keyRemains says whether the key that verified an entry is still there.
 func keyRemains(s *settings, e *entry) bool {
 	if e.from == nil {
-		return currentRing(s.keys).set.ids[e.keyID]
+		return currentRing(s.keys).set.ids[e.key.id]
 	}
 	set := knownKeys(e.from)
-	return set != nil && set.ids[e.keyID]
+	return set != nil && set.ids[e.key.id]
 }

@@ -56,28 +56,12 @@ func accept(t *testing.T, s *settings, token string, now float64) *entry {
 	return e
 }
 
-// A clock that is set back has the files looked at again.
-func TestMemoryWhenClockIsSetBack(t *testing.T) {
-	const now, later = 1_800_000_000.0, 1_800_000_000.0 + 7000
-	s, file, token := watching(t, now)
-	e := accept(t, s, token, now)
-	look(s, at(later))
-	writeSecret(t, file, anotherSecret)
-	m := s.memory
-	if then := at(now + 3500); then < e.validSince || then >= e.validUntil || then >= m.lookedAt {
-		t.Errorf("between its verification and the look the token is valid, and no look is due before %s: want one", m.lookedAt)
-	}
-	if _, r := verify(s, "Bearer "+token, at(now+3500)); r != refuseSignature {
-		t.Errorf("got %v, want a wrong signature: the secret has changed", r)
-	}
-}
-
 // A remembered token that the clock now precedes goes by its times alone, on the exact way.
 func TestTokenWhenClockIsSetBack(t *testing.T) {
 	const now = 1_800_000_000.0
 	s, _, token := watching(t, now)
 	e := accept(t, s, token, now)
-	if then := at(now - 3500); then >= e.validSince {
+	if then := at(now - 3500); then >= e.readyFrom {
 		t.Errorf("at %s it is valid for sure, though it was verified later", then)
 	}
 	if again := accept(t, s, token, now-3500); again != e {
@@ -88,10 +72,9 @@ func TestTokenWhenClockIsSetBack(t *testing.T) {
 	}
 }
 
-// The usual path sees it too: it does not serve a remembered token without the look.
-func TestGlanceWhenClockIsSetBack(t *testing.T) {
-	now := time.Since(epoch)
-	s, file, token := watching(t, now.Seconds())
+// The usual path does not serve a remembered token when a look at the keys is due, and gives what it served before after it.
+func TestGlanceWhenLookIsDue(t *testing.T) {
+	s, file, token := watching(t, time.Since(epoch).Seconds())
 	handler := guarding(s, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), "jwt@file")
 	ask := func(want int) {
 		t.Helper()
@@ -104,9 +87,15 @@ func TestGlanceWhenClockIsSetBack(t *testing.T) {
 		}
 	}
 	ask(http.StatusOK)
+	m := s.memory
+	known := m.entries["Bearer "+token]
+	callForLook(m)
+	ask(http.StatusOK)
+	if got := m.entries["Bearer "+token]; got != known || len(m.headers) != 1 {
+		t.Errorf("got the entry %p and %d headers after a look that found nothing, want %p and 1", got, len(m.headers), known)
+	}
 	writeSecret(t, file, anotherSecret)
-	// The last look was an hour from now.
-	s.memory.lookedAt, s.memory.nextLook = now+time.Hour, now+time.Hour+lookEvery
+	callForLook(m)
 	ask(http.StatusUnauthorized)
 }
 
@@ -116,7 +105,9 @@ func TestKeysChangeMeanwhile(t *testing.T) {
 	s, file, token := watching(t, now)
 	e := accept(t, s, token, now)
 	writeSecret(t, file, anotherSecret)
-	if version := look(s, at(now+2)); version != e.version+1 {
+	callForLook(s.memory)
+	look(s, at(now+2))
+	if version := s.memory.version; version != e.version+1 {
 		t.Fatalf("got version %d, want %d", version, e.version+1)
 	}
 	if m := s.memory; len(m.entries) != 0 || len(m.former) != 1 {
@@ -131,6 +122,7 @@ func TestKeysChangeMeanwhile(t *testing.T) {
 	}
 
 	writeSecret(t, file, oneSecret)
+	callForLook(s.memory)
 	e = accept(t, s, token, now+4)
 	if m := s.memory; m.entries["Bearer "+token] != e || len(m.former) != 0 || m.weight != 1 || len(m.queue)-m.head != 1 {
 		t.Errorf("got %d entries, %d former ones, weight %d, queue %d", len(m.entries), len(m.former), m.weight, len(m.queue)-m.head)
@@ -155,7 +147,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			}
 			if i%37 == 0 { // Keys change.
 				m.version++
-				setAside(m)
+				distrust(m)
 			}
 			weight := 0
 			for _, line := range m.queue[m.head:] {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -47,22 +46,11 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 	m, mu := s.memory, &s.memory.mu
 	unsurprising := s.unsurprising
 	removesToken := !s.config.ForwardAuthorization
+	since := time.Since
 	glance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
 		line := h["Authorization"]
 		if len(line) != 1 {
-			serve(s, next, name, rw, req)
-			return
-		}
-		now := time.Since(epoch)
-		mu.RLock()
-		e, nextLook, lookedAt := m.entries[line[0]], m.nextLook, m.lookedAt
-		mu.RUnlock()
-		if now >= nextLook {
-			serve(s, next, name, rw, req)
-			return
-		}
-		if now < lookedAt {
 			serve(s, next, name, rw, req)
 			return
 		}
@@ -76,29 +64,28 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 				return
 			}
 		}
-		for { // A new token comes round here once it is verified.
-			if e != nil {
-				if now >= e.validSince {
-					if now < e.validUntil {
-						if now >= e.dueFrom {
-							addRenewal(s, rw, req, line, e, now)
-						}
-						// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-						for i, header := range e.names {
-							h[header] = e.values[i]
-						}
-						if removesToken {
-							delete(h, "Authorization")
-						}
-						next.ServeHTTP(rw, req)
-						return
+		now := since(epoch)
+		mu.RLock()
+		e := m.entries[line[0]]
+		mu.RUnlock()
+		if e == nil {
+			e = verifyAnew(s, line[0], now)
+		}
+		for e != nil {
+			if now >= e.readyFrom {
+				if now < e.readyUntil {
+					// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+					for i, header := range e.names {
+						h[header] = e.values[i]
 					}
+					if removesToken {
+						delete(h, "Authorization")
+					}
+					next.ServeHTTP(rw, req)
+					return
 				}
 			}
-			e = admit(s, next, name, rw, req, line[0], e, now)
-			if e == nil {
-				return
-			}
+			e = prepare(s, next, name, rw, req, line, e, now)
 		}
 	}
 	if s.config.TokenKey == "" {
@@ -116,41 +103,32 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// admit verifies a token that can only be in Authorization and that the memory does not have, and returns its entry; nil if
-// the request was answered. What the memory has and is not valid for sure is for serve, and so is a line that is not
-// "Bearer " and a token, as most clients write it.
-func admit(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line string, e *entry, at time.Duration) *entry {
-	if e == nil {
-		if strings.LastIndexAny(line, " \t\r\n,") == len("Bearer") {
-			if line[:len("Bearer ")] == "Bearer " {
-				if len(line) > len("Bearer ") {
-					if len(line) <= maxTokenBytes {
-						e, r := verifyAnew(s, line, at)
-						if r != nil {
-							refuse(s, rw, req, name, r, presented{})
-							return nil
-						}
-						return e
-					}
+// prepare does what is to be done for a token of Authorization alone that is not ready: it adds what a token that is due was
+// renewed to, and returns an entry that is ready; or it answers the request, and returns nil.
+func prepare(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) *entry {
+	if e.refused != nil {
+		if e.readyFrom == 0 || e.readyFrom == at {
+			refuse(s, rw, req, name, e.refused, presented{})
+			return nil
+		}
+	} else if at < e.validUntil {
+		if at >= e.readyFrom {
+			now := at.Seconds()
+			r := renewalOf(s, line[0][schemeBytes:], e, now)
+			if r != nil {
+				if r.token != "" {
+					h := rw.Header()
+					h[s.renewal.header] = r.line
+					announce(h, req, r, s.renewal.exposed, now)
 				}
 			}
+			ready := *e
+			ready.readyUntil = e.validUntil
+			return &ready
 		}
 	}
 	serve(s, next, name, rw, req)
 	return nil
-}
-
-// addRenewal adds what a token of Authorization alone, which is due for renewal, was renewed to.
-func addRenewal(s *settings, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) {
-	now := at.Seconds()
-	r := renewalOf(s, line[0][len("Bearer "):], e, now)
-	if r != nil {
-		if r.token != "" {
-			h := rw.Header()
-			h[s.renewal.header] = r.line
-			announce(h, req, r, s.renewal.exposed, now)
-		}
-	}
 }
 
 // serve is what a request meets, in order.
@@ -182,7 +160,7 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		return
 	}
 	at := time.Since(epoch)
-	e, r := verify(s, "Bearer "+p.token, at)
+	e, r := verify(s, scheme+p.token, at)
 	if r != nil {
 		refuse(s, rw, req, name, r, p)
 		return

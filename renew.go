@@ -52,18 +52,17 @@ const (
 // scheduleRenewal decides when a token is due for renewal. Only a token that our own key verified ever is,
 // since whoever holds the key is who may say that the session goes on.
 func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
+	if !e.key.own {
+		return
+	}
 	lifetime := e.exp - e.iat
 	if claims["iat"] == nil || lifetime <= 0 {
 		return
 	}
 	e.authTime = e.iat
 	if claim, there := claims["auth_time"]; there {
-		number, ok := claim.(json.Number)
-		if !ok {
-			return
-		}
-		authTime, err := number.Float64()
-		if err != nil || authTime > e.iat+s.leeway {
+		authTime, isNumber := number(claim)
+		if !isNumber || authTime > e.iat+s.leeway {
 			return
 		}
 		e.authTime = authTime
@@ -78,6 +77,19 @@ func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
 	// One that is accepted by leeway alone is not renewed yet.
 	due := math.Max(e.exp-before, math.Max(e.iat, e.nbf))
 	e.dueFrom = time.Duration(math.Ceil(math.Max(0, math.Min(due, farAway))*1000)) * time.Millisecond
+	if e.dueFrom < e.readyUntil {
+		e.readyUntil = e.dueFrom
+	}
+}
+
+// number reads a claim that is a finite number.
+func number(claim any) (float64, bool) {
+	if text, isExact := claim.(json.Number); isExact {
+		value, err := text.Float64()
+		return value, err == nil
+	}
+	value, isNumber := claim.(float64)
+	return value, isNumber
 }
 
 // renewalOf returns what a token that is due was renewed to; nil if nothing: it is accepted by leeway alone, or would gain

@@ -32,6 +32,7 @@ type settings struct {
 	unsurprising map[string]bool    // those that need not be looked at when the token is in Authorization
 	policy       *predicate         // nil: no claims expression
 	demands      bool               // there are scopes, an expression, an issuer or an audience
+	reckons      bool               // there is an expression, which may ask for numbers
 	forwards     bool               // there are headers to forward
 	elsewhere    bool               // there is a cookie or a tokenKey
 	renews       bool               // there is a time before expiry from which on tokens are renewed
@@ -83,6 +84,7 @@ func compile(c *Config) (*settings, error) {
 		logWarning("there is no audience: every token that the issuers sign for anybody is accepted here")
 	}
 	s.elsewhere = c.Cookie.Name != "" || c.TokenKey != ""
+	s.reckons = s.policy != nil
 	s.forwards = len(s.forward) > 0
 	s.renews = c.Renew.Before != ""
 	s.challenges = challenges(c)

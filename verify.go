@@ -1,9 +1,9 @@
 package slidingjwt
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -14,62 +14,67 @@ const maxHeaderBytes = 2 << 10
 type joseHeader struct {
 	alg, kid, typ string
 
-	algorithm x509.SignatureAlgorithm // the alg in X.509; 0 if it has none
-
-	only *key // that tokens with this header meet; nil if there may be others
+	// Of a header that a verified token had, where it alone decides which key a token meets.
+	only        *key                    // that key; nil if there may be others
+	certificate *x509.Certificate       // the key's; nil if it has none
+	algorithm   x509.SignatureAlgorithm // the alg in X.509; 0 if it has none
 }
 
-// verify decides on a token (RFC 7519 7.2, RFC 8725) that may be remembered; the line is what the memory knows it by.
+// scheme begins the text that a token is known by: its line of Authorization, wherever it came from.
+const (
+	scheme       = "Bearer "
+	schemeSpace  = 6 // where its space is
+	schemeBytes  = 7
+	maxLineBytes = schemeBytes + maxTokenBytes
+)
+
+// verify decides on a token (RFC 7519 7.2, RFC 8725) that may be remembered.
 func verify(s *settings, line string, at time.Duration) (*entry, *refusal) {
-	if strings.ContainsAny(line, "\r\n") { // A decoder of base64 passes over them.
-		return nil, refuseMalformed
-	}
-	e, version := recall(s, line, at)
-	if e != nil {
-		known, r := verifyAgain(s, line, e, version, at)
-		if known != nil {
-			return known, r
+	e := entryOf(s, line, at)
+	if e.readyFrom == 0 {
+		if e.refused == nil {
+			return nil, refuseMalformed
 		}
+		return nil, e.refused
 	}
-	e, r := verifyAnew(s, line, at)
-	return e, r
-}
-
-// verifyAgain decides on a token that is remembered. It returns no entry if its key is gone.
-func verifyAgain(s *settings, line string, e *entry, version int64, at time.Duration) (*entry, *refusal) {
 	if r := checkTimes(s, e, at); r != nil {
-		return e, r
-	}
-	if e.version != version {
-		e = confirm(s, line, e, version)
-		if e == nil {
-			return nil, nil
-		}
+		return nil, r
 	}
 	return e, e.refused
 }
 
-// confirm returns an entry of an older version as one of this version if its key is still there, else nil.
-func confirm(s *settings, line string, e *entry, version int64) *entry {
-	if !keyRemains(s, e) {
-		return nil
+// entryOf returns what is remembered of a token, or what verifying it gives.
+func entryOf(s *settings, line string, at time.Duration) *entry {
+	e := recall(s, line, at)
+	if e == nil {
+		e = verifyAnew(s, line, at)
 	}
-	confirmed := *e
-	confirmed.version = version
-	remember(s.memory, line, &confirmed)
-	return &confirmed
+	return e
 }
 
-// verifyAnew verifies a token that has no line break, and no entry of the keys' version: form and times first, which
-// cost little, then the signature, and only for those who can sign what costs more than that. It derives all that a
-// request needs of the token, and remembers it. The line is "Bearer " and the token.
+// What verifyAnew returns for tokens of which there is nothing to say but that.
+var (
+	unread         = &entry{} // The line is not "Bearer " and a token.
+	malformed      = &entry{refused: refuseMalformed}
+	wrongSignature = &entry{refused: refuseSignature}
+)
+
+// verifyAnew verifies a token that the memory does not have: form and times first, which cost little, then the signature,
+// and only for those who can sign what costs more than that. It derives all that a request needs of the token, and
+// remembers it. The entry of a token that is refused, and not remembered, is never ready.
 //
 // Yaegi: a call costs, and so does each variable and expression of the function called, used or not. So what is usual is
 // in few functions, and what is rare in others.
-func verifyAnew(s *settings, line string, at time.Duration) (e *entry, r *refusal) {
+func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
+	if strings.LastIndexAny(line, " \t\r\n,") != schemeSpace { // A decoder of base64 passes over line breaks.
+		return unread
+	}
+	if len(line) > maxLineBytes {
+		return unread
+	}
 	parts := strings.Split(line, ".")
 	if len(parts) != 3 {
-		return nil, refuseMalformed
+		return unread
 	}
 	m := s.memory
 	m.mu.RLock()
@@ -77,111 +82,116 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry, r *refusa
 	version := m.version
 	header := m.headers[parts[0]]
 	m.mu.RUnlock()
+	if version == 0 { // A look at the keys is due.
+		return entryOf(s, line, at)
+	}
 	if e != nil {
-		e, r = verifyAgain(s, line, e, version, at)
+		e = recall(s, line, at)
 		if e != nil {
-			return e, r
+			return e
 		}
 	}
 	if header == nil {
-		header, r = readHeader(s, parts[0])
-		if r != nil {
-			return nil, r
+		header, e = readHeader(s, line)
+		if header == nil {
+			return e
 		}
 	}
 
 	payload, err := b64.DecodeString(parts[1])
 	if err != nil {
-		return nil, refuseMalformed
+		return malformed
 	}
-	text := string(payload)
 	var claims map[string]any
-	decoder := json.NewDecoder(strings.NewReader(text))
-	decoder.UseNumber()
-	if decoder.Decode(&claims) != nil {
-		return nil, refuseMalformed
+	isPlain := true
+	if json.Unmarshal(payload, &claims) != nil {
+		if !json.Valid(payload) {
+			return malformed
+		}
+		isPlain = false // A number is beyond float64.
 	}
-	if claims == nil {
-		return nil, refuseMalformed
-	}
-	e = &entry{typ: header.typ, version: version, dueFrom: never}
-	r = readRegistered(s, e, claims, at)
-	if r != nil {
-		return nil, r
+	e = &entry{key: header.only, typ: header.typ, version: version, dueFrom: never}
+	e.refused = readRegistered(s, e, claims, at)
+	if e.refused != nil {
+		return e
 	}
 
 	signature, err := b64.DecodeString(parts[2])
 	if err != nil {
-		return nil, refuseMalformed
+		return malformed
 	}
-	k := header.only
-	if k == nil {
-		k, r = searchKey(s, e, header, claims, line, signature, at)
-		if r != nil {
-			return nil, r
+	if header.certificate != nil {
+		if header.certificate.CheckSignature(header.algorithm, []byte(line[schemeBytes:len(line)-len(parts[2])-1]), signature) != nil {
+			return wrongSignature
 		}
 	} else {
-		input := line[len("Bearer ") : len(line)-len(parts[2])-1]
-		if k.certificate != nil {
-			if k.certificate.CheckSignature(header.algorithm, []byte(input), signature) != nil {
-				return nil, refuseSignature
-			}
-		} else if !verifySignature(k, header.alg, input, signature) {
-			return nil, refuseSignature
+		searchKey(s, e, header, claims, line, signature, at)
+		if e.refused != nil {
+			return e
 		}
 	}
-	e.keyID = k.id
 
-	isPlain := others.Replace(text) == text
-	written, _ := json.Marshal(claims)
-	if len(written) != len(text) {
+	if bytes.Count(payload, memberEnd) != len(claims) {
+		if hasLost(claims, payload) {
+			isPlain = false
+		}
+	}
+	if bytes.ContainsAny(payload, unusual) {
 		isPlain = false
 	}
-	if !isPlain {
-		if !isStrict(claims, text) {
-			return nil, refuseMalformed
-		}
+	if bytes.Contains(payload, spaceBehind) {
+		isPlain = false
 	}
-	if s.demands {
-		r = checkDemands(s, e, claims)
-		if r != nil {
-			return nil, r
+	if isPlain {
+		if s.reckons {
+			claims = exactObject(payload)
+		}
+	} else {
+		claims, err = strictObject(payload)
+		if err != nil {
+			return malformed
 		}
 	}
 	if s.forwards {
-		deriveHeaders(s, e, claims, text, isPlain)
+		deriveHeaders(s, e, claims, payload, isPlain)
 	}
-	if s.renews {
-		if k.own {
-			scheduleRenewal(s, e, claims)
+	if s.demands {
+		if isForOthers(s, e, claims) {
+			return e
 		}
 	}
+	e.readyFrom = at // Before this nothing has let it pass.
+	e.readyUntil = e.validUntil
+	if s.renews {
+		scheduleRenewal(s, e, claims)
+	}
 	remember(m, line, e)
-	return e, e.refused
+	return e
 }
 
 // readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), checks the types of the claims
 // that decide who a token is from and for, and compares its times with this request's clock as checkTimes does.
 func readRegistered(s *settings, e *entry, claims map[string]any, at time.Duration) *refusal {
 	var claim any
-	var number json.Number
 	var there, fits bool
-	var err error
-	dates := []float64{0, 0, 0}
-	for i, name := range dateClaims {
-		claim, there = claims[name]
-		if there {
-			number, fits = claim.(json.Number)
-			if !fits {
-				return refuseClaims
-			}
-			dates[i], err = strconv.ParseFloat(string(number), 64)
-			if err != nil { // It is out of range, and so not finite.
-				return refuseClaims
-			}
+	e.exp, fits = claims["exp"].(float64)
+	if !fits {
+		return refuseWithoutExpiry(claims)
+	}
+	claim, there = claims["nbf"]
+	if there {
+		e.nbf, fits = claim.(float64)
+		if !fits {
+			return refuseClaims
 		}
 	}
-	e.exp, e.nbf, e.iat = dates[0], dates[1], dates[2]
+	claim, there = claims["iat"]
+	if there {
+		e.iat, fits = claim.(float64)
+		if !fits {
+			return refuseClaims
+		}
+	}
 	for _, name := range textClaims {
 		claim, there = claims[name]
 		if there {
@@ -192,9 +202,6 @@ func readRegistered(s *settings, e *entry, claims map[string]any, at time.Durati
 				}
 			}
 		}
-	}
-	if claims["exp"] == nil {
-		return refuseNoExpiry
 	}
 	_, there = claims["cnf"]
 	if there {
@@ -215,18 +222,25 @@ func readRegistered(s *settings, e *entry, claims map[string]any, at time.Durati
 	if until > farAway {
 		until = farAway
 	}
-	e.validSince = at
-	e.validUntil = time.Duration(until) * time.Second
+	e.validUntil = time.Duration(until) * 1e9
 	return nil
 }
 
 // farAway is a NumericDate that no clock will show, and whose nanoseconds an int64 can hold.
 const farAway = 9e9
 
-var (
-	dateClaims = []string{"exp", "nbf", "iat"}
-	textClaims = []string{"iss", "sub", "aud"}
-)
+var textClaims = []string{"iss", "sub", "aud"}
+
+// refuseWithoutExpiry says why claims have no exp that is a number. Null is for one that is out of range, too.
+func refuseWithoutExpiry(claims map[string]any) *refusal {
+	if claims == nil { // They are no object.
+		return refuseMalformed
+	}
+	if _, there := claims["exp"]; there {
+		return refuseClaims
+	}
+	return refuseNoExpiry
+}
 
 // isAudienceList says whether a claim is an aud that is a list of strings.
 func isAudienceList(name string, claim any) bool {
@@ -234,19 +248,31 @@ func isAudienceList(name string, claim any) bool {
 	return ok && name == "aud"
 }
 
-// searchKey finds the key that signed a token whose header alone does not decide which it is.
-func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) (*key, *refusal) {
-	k, from, r := findKey(s, claims, h, line[len("Bearer "):strings.LastIndexByte(line, '.')], signature, at.Seconds())
-	if r != nil {
-		return nil, r
+// searchKey verifies a token by a key that is no certificate, or that its header alone does not decide, and notes the key,
+// or why there is none, in the entry.
+func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) {
+	input := line[schemeBytes:strings.LastIndexByte(line, '.')]
+	if h.only != nil {
+		if !verifyOther(h.only, h.alg, input, signature) {
+			e.refused = refuseSignature
+		}
+		return
 	}
-	e.from = from
-	rememberHeader(s, line[:strings.IndexByte(line, '.')], h, e.version)
-	return k, nil
+	k, from, r := findKey(s, claims, h, input, signature, at.Seconds())
+	e.key, e.from, e.refused = k, from, r
+	if r == nil {
+		rememberHeader(s, line[:strings.IndexByte(line, '.')], h, e.version)
+	}
 }
 
-// readHeader reads a header, with "Bearer " before it, that no verified token had: perhaps it was the last one that was read.
-func readHeader(s *settings, text string) (header *joseHeader, r *refusal) {
+// readHeader reads a token's header that no verified token had: perhaps it was the last one that was read. Without a
+// header it returns the entry that says why.
+func readHeader(s *settings, line string) (*joseHeader, *entry) {
+	if !strings.HasPrefix(line, scheme) {
+		return nil, unread
+	}
+	text := line[:strings.IndexByte(line, '.')]
+	var header *joseHeader
 	m := s.memory
 	m.mu.RLock()
 	if m.lastHeaderText == text {
@@ -256,14 +282,15 @@ func readHeader(s *settings, text string) (header *joseHeader, r *refusal) {
 	if header != nil {
 		return header, nil
 	}
-	header, r = parseHeader(s, text[len("Bearer "):])
-	if r == nil {
-		m.mu.Lock()
-		m.lastHeaderText = strings.Clone(text) // It is part of a request's text.
-		m.lastHeader = header                  // Yaegi: of several assigned values those beside a call are lost.
-		m.mu.Unlock()
+	header, r := parseHeader(s, text[schemeBytes:])
+	if r != nil {
+		return nil, &entry{refused: r}
 	}
-	return header, r
+	m.mu.Lock()
+	m.lastHeaderText = strings.Clone(text) // It is part of a request's text.
+	m.lastHeader = header                  // Yaegi: of several assigned values those beside a call are lost.
+	m.mu.Unlock()
+	return header, nil
 }
 
 // parseHeader reads a header that demands nothing that is not done here: no crit (RFC 7515 4.1.11), no zip, no b64.
@@ -275,7 +302,7 @@ func parseHeader(s *settings, text string) (*joseHeader, *refusal) {
 	if err != nil {
 		return nil, refuseMalformed
 	}
-	members, err := strictObject(string(decoded))
+	members, err := strictObject(decoded)
 	if err != nil {
 		return nil, refuseMalformed
 	}
@@ -305,7 +332,6 @@ func parseHeader(s *settings, text string) (*joseHeader, *refusal) {
 	if !knownAlgorithms[h.alg] || (len(s.config.Algorithms) > 0 && !allows(s.config.Algorithms, h.alg)) {
 		return nil, refuseAlgorithm
 	}
-	h.algorithm = signatureAlgorithms[h.alg]
 	return h, nil
 }
 
@@ -368,16 +394,18 @@ func checkParties(s *settings, claims map[string]any) *refusal {
 	return refuseAudience
 }
 
-// checkDemands checks what the options demand of the claims of a token.
-func checkDemands(s *settings, e *entry, claims map[string]any) *refusal {
-	if r := checkParties(s, claims); r != nil {
-		return r
+// isForOthers says whether a token is from or for others than the options want, and notes in the entry what they say of
+// its claims.
+func isForOthers(s *settings, e *entry, claims map[string]any) bool {
+	e.refused = checkParties(s, claims)
+	if e.refused != nil {
+		return true
 	}
 	e.refused = checkAccess(s, claims)
 	if e.refused != nil {
 		e.validUntil = 0 // It is not for the fast path.
 	}
-	return nil
+	return false
 }
 
 // checkAccess decides whether a token's claims suffice. Time does not change its answer.
