@@ -225,22 +225,21 @@ func claimOf(claims map[string]any, header forwardedHeader) any {
 }
 
 // joined joins a list of strings by commas, if a claim is one, and none of them has a comma.
-func joined(claim any) (text string, fits bool) {
-	list, isList := claim.([]any)
-	if !isList {
-		return "", false // Yaegi: a named result begins as the call before left it.
-	}
-	var texts []string
+func joined(claim any) (string, bool) {
+	list, _ := claim.([]any)
+	var text, word string
+	var fits bool
 	for _, element := range list {
-		text, fits = element.(string)
+		word, fits = element.(string)
 		if !fits {
 			return "", false
 		}
-		texts = append(texts, text)
+		text += "," + word
 	}
-	text = strings.Join(texts, ",")
-	fits = strings.Count(text, ",") == len(list)-1
-	return text, fits
+	if strings.Count(text, ",") != len(list) {
+		return "", false
+	}
+	return strings.TrimPrefix(text, ","), text != ""
 }
 
 // written writes a claim as a header's value: strings as they are, numbers and booleans as in the token, lists of scalars

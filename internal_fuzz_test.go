@@ -310,7 +310,7 @@ func FuzzValidity(f *testing.F) {
 				t.Errorf("%+v at %s: got %s, want it valid", e, then, r.code)
 			}
 		}
-		if got == nil && (e.readyUntil != 0 || e.validUntil < at-time.Second || e.exp > farAway && e.validUntil != farAway*time.Second) {
+		if got == nil && (e.validSince != 0 || e.validUntil < at-time.Second || e.exp > farAway && e.validUntil != farAway*time.Second) {
 			t.Errorf("%+v at %s: it counts as valid from %s to %s", e, at, at, e.validUntil)
 		}
 	})

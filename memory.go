@@ -7,15 +7,12 @@ import (
 
 // entry is what is remembered of a token: all that a request needs of it, derived once. It is immutable.
 type entry struct {
-	// What the fast path reads: times since the epoch between which nothing is to be asked of the token, nor to be done but
-	// to set these headers to these values.
-	readyFrom  time.Duration // when it was verified; 0 if it was not
-	readyUntil time.Duration
-	names      []string
-	values     [][]string
-
-	validUntil time.Duration // it is valid for sure until then, from readyFrom on …
+	// What the fast path reads.
+	validSince time.Duration // since the epoch: when it was verified, or never; it is valid for sure from then on …
+	validUntil time.Duration // … until then
 	dueFrom    time.Duration // … and due for renewal from then on
+	names      []string      // the headers to set …
+	values     [][]string    // … and their values
 
 	version int64 // the memory's, when the key was last known to be there
 

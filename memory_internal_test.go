@@ -61,7 +61,7 @@ func TestTokenWhenClockIsSetBack(t *testing.T) {
 	const now = 1_800_000_000.0
 	s, _, token := watching(t, now)
 	e := accept(t, s, token, now)
-	if then := at(now - 3500); then >= e.readyFrom {
+	if then := at(now - 3500); then >= e.validSince {
 		t.Errorf("at %s it is valid for sure, though it was verified later", then)
 	}
 	if again := accept(t, s, token, now-3500); again != e {

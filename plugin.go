@@ -46,7 +46,6 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 	m, mu := s.memory, &s.memory.mu
 	unsurprising := s.unsurprising
 	removesToken := !s.config.ForwardAuthorization
-	since := time.Since
 	glance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
 		line := h["Authorization"]
@@ -64,29 +63,30 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 				return
 			}
 		}
-		now := since(epoch)
+		now := time.Since(epoch)
 		mu.RLock()
 		e := m.entries[line[0]]
 		mu.RUnlock()
 		if e == nil {
 			e = verifyAnew(s, line[0], now)
 		}
-		for e != nil {
-			if now >= e.readyFrom {
-				if now < e.readyUntil {
-					// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
-					for i, header := range e.names {
-						h[header] = e.values[i]
-					}
-					if removesToken {
-						delete(h, "Authorization")
-					}
-					next.ServeHTTP(rw, req)
-					return
+		if now >= e.validSince {
+			if now < e.validUntil {
+				if now >= e.dueFrom {
+					addRenewal(s, rw, req, line, e, now)
 				}
+				// The slices are everybody's: a middleware behind this one may replace them, and not write into them.
+				for i, header := range e.names {
+					h[header] = e.values[i]
+				}
+				if removesToken {
+					delete(h, "Authorization")
+				}
+				next.ServeHTTP(rw, req)
+				return
 			}
-			e = prepare(s, next, name, rw, req, line, e, now)
 		}
+		decide(s, next, name, rw, req, e, now)
 	}
 	if s.config.TokenKey == "" {
 		return glance
@@ -103,32 +103,28 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 // epoch is where NumericDates count from (RFC 7519 2). Yaegi: the time since then is the clock in one call.
 var epoch = time.Unix(0, 0)
 
-// prepare does what is to be done for a token of Authorization alone that is not ready: it adds what a token that is due was
-// renewed to, and returns an entry that is ready; or it answers the request, and returns nil.
-func prepare(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) *entry {
-	if e.refused != nil {
-		if e.readyFrom == 0 || e.readyFrom == at {
-			refuse(s, rw, req, name, e.refused, presented{})
-			return nil
+// addRenewal adds what a token of Authorization alone, which is due for renewal, was renewed to.
+func addRenewal(s *settings, rw http.ResponseWriter, req *http.Request, line []string, e *entry, at time.Duration) {
+	now := at.Seconds()
+	r := renewalOf(s, line[0][schemeBytes:], e, now)
+	if r != nil {
+		if r.token != "" {
+			h := rw.Header()
+			h[s.renewal.header] = r.line
+			announce(h, req, r, s.renewal.exposed, now)
 		}
-	} else if at < e.validUntil {
-		if at >= e.readyFrom {
-			now := at.Seconds()
-			r := renewalOf(s, line[0][schemeBytes:], e, now)
-			if r != nil {
-				if r.token != "" {
-					h := rw.Header()
-					h[s.renewal.header] = r.line
-					announce(h, req, r, s.renewal.exposed, now)
-				}
-			}
-			ready := *e
-			ready.readyUntil = e.validUntil
-			return &ready
+	}
+}
+
+// decide refuses a token of Authorization alone that was refused just now. What is not valid for sure is for serve.
+func decide(s *settings, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, e *entry, at time.Duration) {
+	if e.refused != nil {
+		if e.validSince == never || e.validSince == at {
+			refuse(s, rw, req, name, e.refused, presented{})
+			return
 		}
 	}
 	serve(s, next, name, rw, req)
-	return nil
 }
 
 // serve is what a request meets, in order.

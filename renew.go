@@ -77,9 +77,6 @@ func scheduleRenewal(s *settings, e *entry, claims map[string]any) {
 	// One that is accepted by leeway alone is not renewed yet.
 	due := math.Max(e.exp-before, math.Max(e.iat, e.nbf))
 	e.dueFrom = time.Duration(math.Ceil(math.Max(0, math.Min(due, farAway))*1000)) * time.Millisecond
-	if e.dueFrom < e.readyUntil {
-		e.readyUntil = e.dueFrom
-	}
 }
 
 // number reads a claim that is a finite number.

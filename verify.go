@@ -31,7 +31,7 @@ const (
 // verify decides on a token (RFC 7519 7.2, RFC 8725) that may be remembered.
 func verify(s *settings, line string, at time.Duration) (*entry, *refusal) {
 	e := entryOf(s, line, at)
-	if e.readyFrom == 0 {
+	if e.validSince == never {
 		if e.refused == nil {
 			return nil, refuseMalformed
 		}
@@ -54,14 +54,14 @@ func entryOf(s *settings, line string, at time.Duration) *entry {
 
 // What verifyAnew returns for tokens of which there is nothing to say but that.
 var (
-	unread         = &entry{} // The line is not "Bearer " and a token.
-	malformed      = &entry{refused: refuseMalformed}
-	wrongSignature = &entry{refused: refuseSignature}
+	unread         = &entry{validSince: never} // The line is not "Bearer " and a token.
+	malformed      = &entry{validSince: never, refused: refuseMalformed}
+	wrongSignature = &entry{validSince: never, refused: refuseSignature}
 )
 
 // verifyAnew verifies a token that the memory does not have: form and times first, which cost little, then the signature,
 // and only for those who can sign what costs more than that. It derives all that a request needs of the token, and
-// remembers it. The entry of a token that is refused, and not remembered, is never ready.
+// remembers it. The entry of a token that is refused, and not remembered, is valid since never.
 //
 // Yaegi: a call costs, and so does each variable and expression of the function called, used or not. So what is usual is
 // in few functions, and what is rare in others.
@@ -110,7 +110,7 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
 		}
 		isPlain = false // A number is beyond float64.
 	}
-	e = &entry{key: header.only, typ: header.typ, version: version, dueFrom: never}
+	e = &entry{key: header.only, typ: header.typ, version: version, validSince: never, dueFrom: never}
 	e.refused = readRegistered(s, e, claims, at)
 	if e.refused != nil {
 		return e
@@ -160,11 +160,10 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
 			return e
 		}
 	}
-	e.readyFrom = at // Before this nothing has let it pass.
-	e.readyUntil = e.validUntil
 	if s.renews {
 		scheduleRenewal(s, e, claims)
 	}
+	e.validSince = at // Nothing lets it pass before this.
 	remember(m, line, e)
 	return e
 }
@@ -284,7 +283,7 @@ func readHeader(s *settings, line string) (*joseHeader, *entry) {
 	}
 	header, r := parseHeader(s, text[schemeBytes:])
 	if r != nil {
-		return nil, &entry{refused: r}
+		return nil, &entry{validSince: never, refused: r}
 	}
 	m.mu.Lock()
 	m.lastHeaderText = strings.Clone(text) // It is part of a request's text.
