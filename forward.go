@@ -11,10 +11,8 @@ import (
 
 const maxHeaderValueBytes = 4 << 10
 
-// forwardedHeader is a request header and the path of the claim that it carries.
+// forwardedHeader is the path of the claim that a header carries.
 type forwardedHeader struct {
-	name string // canonical
-
 	first  string   // of the path …
 	rest   []string // … and the others
 	isDeep bool     // there are others
@@ -187,12 +185,14 @@ func deriveHeaders(s *settings, e *entry, claims map[string]any, payload []byte,
 	}
 	var claim any
 	var text string
-	var fits bool
-	for _, header := range s.forward {
+	var fits, isAbsent bool
+	values := make([][]string, len(s.names))
+	for i, header := range s.forward {
 		claim = claims[header.first]
 		if header.isDeep {
 			claim = lookup(claim, header.rest)
 		}
+		fits = false
 		if claim != nil {
 			text, fits = claim.(string) // Yaegi: if it does not fit, the text of the header before stays.
 			if !fits {
@@ -211,12 +211,31 @@ func deriveHeaders(s *settings, e *entry, claims map[string]any, payload []byte,
 					fits = isSendable(text)
 				}
 			}
-			if fits {
-				e.names = append(e.names, header.name)
-				e.values = append(e.values, []string{text})
-			}
+		}
+		if fits {
+			values[i] = []string{text}
+		} else {
+			isAbsent = true
 		}
 	}
+	e.names = s.names
+	e.values = values
+	if isAbsent {
+		dropAbsent(e)
+	}
+}
+
+// dropAbsent leaves an entry the headers that have a value.
+func dropAbsent(e *entry) {
+	var names []string
+	var values [][]string
+	for i, value := range e.values {
+		if value != nil {
+			names = append(names, e.names[i])
+			values = append(values, value)
+		}
+	}
+	e.names, e.values = names, values
 }
 
 // claimOf returns the claim that a header carries; nil if it is absent.

@@ -26,7 +26,8 @@ type settings struct {
 	config       *Config
 	leeway       float64
 	tokenTypes   []string
-	forward      []forwardedHeader
+	names        []string           // of the headers to forward, canonical …
+	forward      []forwardedHeader  // … and the claims that they carry
 	spellings    nameSet            // of the forwarded headers
 	ordinary     map[string]bool    // names of request headers that are no spelling of a forwarded one
 	unsurprising map[string]bool    // those that need not be looked at when the token is in Authorization
@@ -220,7 +221,8 @@ func validateForward(p *problems, s *settings, headers map[string]string) {
 		if len(path) == 0 || strings.TrimSpace(headers[name]) == "" {
 			p.add("forwardHeaders: %q has no claim", name)
 		}
-		s.forward = append(s.forward, forwardedHeader{name: canonical, first: path[0], rest: path[1:], isDeep: len(path) > 1})
+		s.names = append(s.names, canonical)
+		s.forward = append(s.forward, forwardedHeader{first: path[0], rest: path[1:], isDeep: len(path) > 1})
 	}
 	s.ordinary = map[string]bool{}
 	for _, name := range ordinaryHeaders {
