@@ -110,9 +110,10 @@ func TestForwardedValues(t *testing.T) {
 		handler, service := e.middleware(t, options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-Claim": "c"}})
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				text := withPayload(t, `{"exp":EXP,"c":`+test.claim+`}`)
-				// The second time it is remembered. What a client claims itself shows up in neither.
-				for range [2]int{} {
+				plain := withPayload(t, `{"exp":EXP,"c":`+test.claim+`}`)
+				escaped := withPayload(t, `{"exp":EXP,"c":`+test.claim+`,"other":"\u0041"}`) // Such claims are read in another way.
+				// The second time each is remembered. What a client claims itself shows up in none.
+				for _, text := range []string{plain, plain, escaped, escaped} {
 					rec := send(t, handler, "GET", "/", http.Header{"Authorization": {"Bearer " + text}, "X-Claim": {"spoofed"}}, nil)
 					if rec.Code != 200 {
 						t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)

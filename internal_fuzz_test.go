@@ -99,6 +99,44 @@ func membersStandOnce(decoder *json.Decoder) bool {
 	}
 }
 
+// Claims are accepted if and only if they are strict JSON, and give the same headers whichever way they are read.
+func FuzzClaims(f *testing.F) {
+	for _, text := range []string{
+		`"a":"b"`, `"a":1.0`, `"a":1e400`, `"a":["b","c"]`, `"a":["b",1]`, `"a":["b,c"]`, `"a":[]`, `"a":{"b":"c"}`, `"a":{"b":12345678901234567890}`, `"a":null`, `"a":true`, `"a":" b"`, `"a":"b "`, `"a": "b"`, `"a" :"b"`,
+		`"a":1,"a":1`, `"a" :1,"a":1`, `"a":{"b":1,"b":1}`, `"a":":","a":1`, `":":":"`, `"a":"\u0000"`, "\"a\":\"\u0085\"", "\"a\":\"\xff\"", "\"a\":\"\ufffd\"", "\"a\"\t:1,\"a\":1", `"a":"<"`, `"exp":1`, `"a":1}{"b":1`, `"a":"` + strings.Repeat("b", 5000) + `"`,
+	} {
+		f.Add(text)
+	}
+	c := CreateConfig()
+	c.SigningSecret = oneSecret
+	c.ForwardHeaders = map[string]string{"X-A": "a", "X-Deep": "a.b", "X-Exp": "exp", "X-Colon": ":"}
+	s, err := compile(c)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s.memory = newMemory(0)
+	f.Fuzz(func(t *testing.T, members string) {
+		payload := []byte(`{` + members + `,"exp":4000000000}`)
+		token, err := sign(currentRing(s.keys).signer, "", string(payload))
+		if err != nil {
+			return
+		}
+		e, r := verify(s, scheme+token, time.Second)
+		want, err := strictObject(payload)
+		if isStrict := utf8.Valid(payload) && standsOnce(string(payload)); isStrict != (err == nil) || isStrict == (r == refuseMalformed) {
+			t.Fatalf("%q: got %v and %v, want it accepted: %t", payload, r, err, isStrict)
+		}
+		if r != nil {
+			return
+		}
+		exact := &entry{}
+		deriveHeaders(s, exact, want, payload, false)
+		if !reflect.DeepEqual(e.names, exact.names) || !reflect.DeepEqual(e.values, exact.values) {
+			t.Errorf("%q: got %v of %v, want %v of %v", payload, e.values, e.names, exact.values, exact.names)
+		}
+	})
+}
+
 // Removing a parameter leaves the rest of the query byte for byte, in URL and in RequestURI.
 func FuzzRemoveParameter(f *testing.F) {
 	for _, query := range []string{"", "token=x", "a=b&token=x&c=d", "token=x&token=y", "a=b&&token=x&", "%74oken=x", "token", "token=", "Token=x", "a=token", "a=%zz&token=%zz", "to+ken=x", "token;x=y", "=token", "a=b?token=x"} {

@@ -99,6 +99,52 @@ func TestGlanceWhenLookIsDue(t *testing.T) {
 	ask(http.StatusUnauthorized)
 }
 
+// While a look is due nothing is remembered that was verified before it.
+func TestRememberWhenLookIsDue(t *testing.T) {
+	const now = 1_800_000_000.0
+	s, _, token := watching(t, now)
+	e, m := accept(t, s, token, now), s.memory
+	callForLook(m)
+	remember(m, "Bearer other", e)
+	rememberHeader(s, "Bearer header", &joseHeader{alg: "HS256"}, e.version)
+	if len(m.entries) != 0 || len(m.headers) != 0 || len(m.queue) != 1 {
+		t.Errorf("got %d entries, %d headers, a queue of %d, want 0, 0 and 1", len(m.entries), len(m.headers), len(m.queue))
+	}
+	if again := accept(t, s, token, now+1); again != e || len(m.entries) != 1 || len(m.headers) != 1 {
+		t.Errorf("after the look: got %d entries and %d headers, want 1 and 1, and the same entry", len(m.entries), len(m.headers))
+	}
+}
+
+// A look is due again after a while where there are files, and never where there are none.
+func TestLookIsDueAgain(t *testing.T) {
+	isDue := func(s *settings) bool {
+		s.memory.mu.RLock()
+		defer s.memory.mu.RUnlock()
+		return s.memory.version == 0
+	}
+	s, _, _ := watching(t, 0)
+	c := CreateConfig()
+	c.SigningSecret = oneSecret
+	fixed, err := compile(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		look(s, 0)
+		look(fixed, 0)
+		if isDue(s) || isDue(fixed) {
+			t.Fatal("a look is due just after one")
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for !isDue(s) && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if !isDue(s) || isDue(fixed) {
+			t.Fatalf("after a while a look is due: %t with a file, %t without, want true and false", isDue(s), isDue(fixed))
+		}
+	}
+}
+
 // What was verified with keys that have changed meanwhile is not remembered, and what is remembered shows its key.
 func TestKeysChangeMeanwhile(t *testing.T) {
 	const now = 1_800_000_000.0
