@@ -92,14 +92,14 @@ func unsurprisingHeaders(s *settings, c *Config) map[string]bool {
 	return names
 }
 
-// isClean removes the spellings of forwarded headers among headers that are not all ordinary, and says whether
-// none of the others needs serve: a cookie that may carry a token, a connection option, a preflight's question.
-func isClean(s *settings, h http.Header) bool {
+// needServe removes the spellings of forwarded headers among headers that are not all ordinary, and says whether one of
+// the others is for serve: a cookie that may carry a token, a connection option, a preflight's question.
+func needServe(s *settings, h http.Header) bool {
 	if h["Connection"] != nil || h["Upgrade"] != nil || h["Access-Control-Request-Method"] != nil || s.config.Cookie.Name != "" && h["Cookie"] != nil {
-		return false
+		return true
 	}
 	removeNames(h, s.spellings)
-	return true
+	return false
 }
 
 // removeNames deletes the headers whose normalized name is in the set.

@@ -33,9 +33,9 @@ func exactObject(text []byte) map[string]any {
 
 // isStrict says whether the object that was read from a JSON text has all its members, and the text is valid UTF-8.
 //
-// Yaegi: checkMembers costs 30 µs. Counting what ends a member's name costs 1 and shows it as well, where nothing is
-// unusual and no space is behind a quote: a string that begins with a colon counts too, but one that was lost is not
-// made up for.
+// Yaegi: checkMembers costs 30 µs, and to count the members 5. In a text with nothing unusual and no space behind a quote,
+// each of them is a quote and a colon. So is a string that begins with a colon, but a count that is too high never says
+// that all members are there.
 func isStrict(object map[string]any, text []byte) bool {
 	if !bytes.ContainsAny(text, unusual) && !bytes.Contains(text, spaceBehind) && !hasLost(object, text) {
 		return true
@@ -43,8 +43,8 @@ func isStrict(object map[string]any, text []byte) bool {
 	return utf8.Valid(text) && checkMembers(text) == nil
 }
 
-// hasLost says whether an object that was read from a text with nothing unusual has fewer members than it: when it is
-// written again they are fewer.
+// hasLost says whether an object has fewer members than the text that it was read from, in which nothing is unusual: it is
+// written again, and both are counted.
 func hasLost(object map[string]any, text []byte) bool {
 	written, err := json.Marshal(object)
 	return err != nil || bytes.Count(written, memberEnd) != bytes.Count(text, memberEnd)

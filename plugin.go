@@ -34,9 +34,9 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 	return guarding(s, next, name), nil
 }
 
-// guarding returns the handler of a guarded route. It serves what is usual at a glance: a remembered token in the
-// Authorization header of a request with ordinary headers. The rest is for admit and serve. All give the same
-// answer: nothing is decided here that serve would decide otherwise.
+// guarding returns the handler of a guarded route. It serves what is usual at a glance: a valid token in the Authorization
+// header of a request with ordinary headers. The rest is for decide and serve. All give the same answer: nothing is
+// decided here that serve would decide otherwise.
 //
 // Yaegi: a call of a function costs each of its variables and expressions, an && and those of branches not taken as
 // well, so this one has few, and its conditions are nested. A closure is cheaper than a type with ServeHTTP, and a
@@ -58,7 +58,7 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 			return
 		}
 		if h.WriteSubset(nowhere, unsurprising) != nil {
-			if !isClean(s, h) {
+			if needServe(s, h) {
 				serve(s, next, name, rw, req)
 				return
 			}
