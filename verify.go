@@ -124,7 +124,7 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
 			return wrongSignature
 		}
 	} else {
-		searchKey(s, e, header, claims, line, signature, at)
+		verifyOtherwise(s, e, header, claims, line, signature, at)
 		if e.refused != nil {
 			return e
 		}
@@ -246,17 +246,21 @@ func isAudienceList(name string, claim any) bool {
 	return ok && name == "aud"
 }
 
-// searchKey verifies a token by a key that is no certificate, or that its header alone does not decide, and notes the key,
-// or why there is none, in the entry.
-func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) {
-	input := line[schemeBytes:strings.LastIndexByte(line, '.')]
-	if h.only != nil {
-		if !verifyOther(h.only, h.alg, input, signature) {
-			e.refused = refuseSignature
-		}
+// verifyOtherwise verifies a token by a key that is no certificate, or that its header alone does not decide, and notes in
+// the entry if it is refused.
+func verifyOtherwise(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) {
+	if h.only == nil {
+		searchKey(s, e, h, claims, line, signature, at)
 		return
 	}
-	k, from, r := findKey(s, claims, h, input, signature, at.Seconds())
+	if !verifySignature(h.only, h.alg, line[schemeBytes:strings.LastIndexByte(line, '.')], signature) {
+		e.refused = refuseSignature
+	}
+}
+
+// searchKey finds the key that signed a token, and notes it in the entry, or why there is none.
+func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) {
+	k, from, r := findKey(s, claims, h, line[schemeBytes:strings.LastIndexByte(line, '.')], signature, at.Seconds())
 	e.key, e.from, e.refused = k, from, r
 	if r == nil {
 		rememberHeader(s, line[:strings.IndexByte(line, '.')], h, e.version)
