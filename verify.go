@@ -105,10 +105,7 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
 		return malformed
 	}
 	var claims map[string]any
-	isPlain := true
-	if json.Unmarshal(payload, &claims) != nil {
-		isPlain = false // A number is beyond float64, or there are no claims at all.
-	}
+	isPlain := json.Unmarshal(payload, &claims) == nil // Else a number is beyond float64, or there are no claims at all.
 	e = &entry{key: header.only, typ: header.typ, version: version, validSince: never, dueFrom: never}
 	e.refused = readRegistered(s, e, claims, at)
 	if e.refused != nil {
