@@ -255,10 +255,13 @@ func joined(claim any) (string, bool) {
 		}
 		text += "," + word
 	}
+	if text == "" {
+		return "", false
+	}
 	if strings.Count(text, ",") != len(list) {
 		return "", false
 	}
-	return strings.TrimPrefix(text, ","), text != ""
+	return text[1:], true
 }
 
 // written writes a claim as a header's value: strings as they are, numbers and booleans as in the token, lists of scalars
