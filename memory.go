@@ -197,10 +197,12 @@ func look(s *settings, at time.Duration) {
 // callForLook sets aside what a lookup could find, so that the next request looks at the keys.
 func callForLook(m *memory) {
 	m.mu.Lock()
-	m.aside = aside{entries: m.entries, headers: m.headers, version: m.version}
-	m.entries = map[string]*entry{}
-	m.headers = map[string]*joseHeader{}
-	m.version = 0
+	if m.version != 0 { // Else it is aside already.
+		m.aside = aside{entries: m.entries, headers: m.headers, version: m.version}
+		m.entries = map[string]*entry{}
+		m.headers = map[string]*joseHeader{}
+		m.version = 0
+	}
 	m.mu.Unlock()
 }
 

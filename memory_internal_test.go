@@ -90,6 +90,7 @@ func TestGlanceWhenLookIsDue(t *testing.T) {
 	m := s.memory
 	known := m.entries["Bearer "+token]
 	callForLook(m)
+	callForLook(m) // It changes nothing more.
 	ask(http.StatusOK)
 	if got := m.entries["Bearer "+token]; got != known || len(m.headers) != 1 {
 		t.Errorf("got the entry %p and %d headers after a look that found nothing, want %p and 1", got, len(m.headers), known)
