@@ -26,7 +26,7 @@ type entry struct {
 
 // memory holds verified tokens, so that each is verified once. The oldest make room for new ones: with tokens
 // that are renewed, those are the ones that are no longer sent. A lookup takes no more than a read lock, and
-// no lock is held while anything slow happens.
+// no lock is held across a file, the network or a signature.
 //
 // A token is under the text of its Authorization line, "Bearer " and the token, which costs the fast path nothing to make.
 //
@@ -194,7 +194,7 @@ func look(s *settings, at time.Duration) {
 	m.mu.Unlock()
 }
 
-// callForLook sets aside what a lookup could find, so that the next request looks at the keys.
+// callForLook sets aside what a lookup could find, so that the next request looks at the keys. It is all that a timer does.
 func callForLook(m *memory) {
 	m.mu.Lock()
 	if m.version != 0 { // Else it is aside already.

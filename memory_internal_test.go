@@ -116,6 +116,18 @@ func TestRememberWhenLookIsDue(t *testing.T) {
 	}
 }
 
+// A request that found nothing, since a look was due, finds what another one's look has brought back.
+func TestAnothersLook(t *testing.T) {
+	const now = 1_800_000_000.0
+	s, _, token := watching(t, now)
+	e := accept(t, s, token, now)
+	callForLook(s.memory)
+	look(s, at(now+1))
+	if again := verifyAnew(s, "Bearer "+token, at(now+1)); again != e {
+		t.Error("a remembered token was verified anew")
+	}
+}
+
 // A look is due again after a while where there are files, and never where there are none.
 func TestLookIsDueAgain(t *testing.T) {
 	isDue := func(s *settings) bool {

@@ -80,7 +80,10 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
 	}
 	m := s.memory
 	m.mu.RLock()
-	e = m.former[line]
+	e = m.entries[line] // Another request's look may have brought it back.
+	if e == nil {
+		e = m.former[line]
+	}
 	version := m.version
 	header := m.headers[parts[0]]
 	m.mu.RUnlock()
