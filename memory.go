@@ -104,7 +104,14 @@ func makeRoom(m *memory) {
 	if most < m.capacity-maxForgotten {
 		most = m.capacity - maxForgotten
 	}
-	for m.weight > most && (m.weight > m.capacity || m.head < len(m.queue)-1) {
+	newest := m.queue[len(m.queue)-1]
+	if weight := len(newest)>>10 + 1; weight > m.capacity { // There is no room for it at all.
+		delete(m.entries, newest)
+		m.queue = m.queue[:len(m.queue)-1]
+		m.weight -= weight
+		return
+	}
+	for m.weight > most && m.head < len(m.queue)-1 {
 		oldest := m.queue[m.head]
 		delete(m.entries, oldest)
 		delete(m.former, oldest)
@@ -157,8 +164,7 @@ func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 }
 
 // look reads changed key files, starts the refresh of key sets that are old, and notes when keys have changed, if that is
-// due: on the first request, and then on the first one after each second. One request looks at a time; the others go on
-// with what is known.
+// due: on the first request, and then on the first one after each second. The others go on with what is known.
 func look(s *settings, at time.Duration) {
 	m := s.memory
 	m.mu.Lock()
@@ -166,11 +172,10 @@ func look(s *settings, at time.Duration) {
 		m.mu.Unlock()
 		return
 	}
-	m.entries, m.headers, m.version = m.aside.entries, m.aside.headers, m.aside.version
+	bringBack(m)
 	m.mu.Unlock()
-	if s.keys.watches || len(s.endpoints) > 0 {
-		// Whatever comes of this look there is a next one.
-		defer func() { time.AfterFunc(lookEvery, func() { callForLook(m) }) }()
+	if s.keys.watches || len(s.endpoints) > 0 { // Before the look, which a file may hold up.
+		time.AfterFunc(lookEvery, func() { callForLook(m) })
 	}
 
 	lookAtFiles(s.keys)
@@ -186,24 +191,41 @@ func look(s *settings, at time.Duration) {
 		changed = sets[i] != m.sets[i]
 	}
 	if changed {
+		isDue := m.version == 0 // It took so long that the next look is due.
+		if isDue {
+			bringBack(m)
+		}
 		m.version++
 		m.ring, m.sets = r, sets
 		m.headers = map[string]*joseHeader{}
 		distrust(m)
+		if isDue {
+			setAside(m)
+		}
 	}
 	m.mu.Unlock()
 }
 
-// callForLook sets aside what a lookup could find, so that the next request looks at the keys. It is all that a timer does.
+// callForLook makes the next request look at the keys. It is all that a timer does.
 func callForLook(m *memory) {
 	m.mu.Lock()
-	if m.version != 0 { // Else it is aside already.
-		m.aside = aside{entries: m.entries, headers: m.headers, version: m.version}
-		m.entries = map[string]*entry{}
-		m.headers = map[string]*joseHeader{}
-		m.version = 0
+	if m.version != 0 { // Else a look is due already.
+		setAside(m)
 	}
 	m.mu.Unlock()
+}
+
+// setAside sets aside what a lookup could find. The caller holds the lock.
+func setAside(m *memory) {
+	m.aside = aside{entries: m.entries, headers: m.headers, version: m.version}
+	m.entries = map[string]*entry{}
+	m.headers = map[string]*joseHeader{}
+	m.version = 0
+}
+
+// bringBack undoes setAside. The caller holds the lock.
+func bringBack(m *memory) {
+	m.entries, m.headers, m.version = m.aside.entries, m.aside.headers, m.aside.version
 }
 
 // distrust makes all that is remembered show its key again. The fewer are moved to the more, since nobody can look up

@@ -88,12 +88,12 @@ func TestGlanceWhenLookIsDue(t *testing.T) {
 	}
 	ask(http.StatusOK)
 	m := s.memory
-	known := m.entries["Bearer "+token]
+	known := held(m, token)
 	callForLook(m)
 	callForLook(m) // It changes nothing more.
 	ask(http.StatusOK)
-	if got := m.entries["Bearer "+token]; got != known || len(m.headers) != 1 {
-		t.Errorf("got the entry %p and %d headers after a look that found nothing, want %p and 1", got, len(m.headers), known)
+	if got := held(m, token); got != known || sizes(m) != "1 entries, 0 former, 1 headers, 1 queued, weight 1" {
+		t.Errorf("got the entry %p and %s after a look that found nothing, want %p and 1 header", got, sizes(m), known)
 	}
 	writeSecret(t, file, anotherSecret)
 	callForLook(m)
@@ -108,11 +108,14 @@ func TestRememberWhenLookIsDue(t *testing.T) {
 	callForLook(m)
 	remember(m, "Bearer other", e)
 	rememberHeader(s, "Bearer header", &joseHeader{alg: "HS256"}, e.version)
-	if len(m.entries) != 0 || len(m.headers) != 0 || len(m.queue) != 1 {
-		t.Errorf("got %d entries, %d headers, a queue of %d, want 0, 0 and 1", len(m.entries), len(m.headers), len(m.queue))
+	if got, want := sizes(m), "0 entries, 0 former, 0 headers, 1 queued, weight 1"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
-	if again := accept(t, s, token, now+1); again != e || len(m.entries) != 1 || len(m.headers) != 1 {
-		t.Errorf("after the look: got %d entries and %d headers, want 1 and 1, and the same entry", len(m.entries), len(m.headers))
+	if again := accept(t, s, token, now+1); again != e {
+		t.Error("after the look it was verified anew")
+	}
+	if got, want := sizes(m), "1 entries, 0 former, 1 headers, 1 queued, weight 1"; got != want {
+		t.Errorf("after the look: got %s, want %s", got, want)
 	}
 }
 
@@ -130,11 +133,7 @@ func TestAnothersLook(t *testing.T) {
 
 // A look is due again after a while where there are files, and never where there are none.
 func TestLookIsDueAgain(t *testing.T) {
-	isDue := func(s *settings) bool {
-		s.memory.mu.RLock()
-		defer s.memory.mu.RUnlock()
-		return s.memory.version == 0
-	}
+	isDue := func(s *settings) bool { return versionOf(s.memory) == 0 }
 	s, _, _ := watching(t, 0)
 	c := CreateConfig()
 	c.SigningSecret = oneSecret
@@ -158,6 +157,59 @@ func TestLookIsDueAgain(t *testing.T) {
 	}
 }
 
+// A file that holds up a look does not hold up those that follow, and what the look finds in the end counts.
+func TestLookThatTakesLong(t *testing.T) {
+	const now = 1_800_000_000.0
+	s, file, token := watching(t, now)
+	accept(t, s, token, now)
+	callForLook(s.memory)
+	writeSecret(t, file, anotherSecret)
+	s.keys.mu.Lock() // The look waits for it.
+	done := make(chan struct{})
+	go func() {
+		look(s, at(now+1))
+		close(done)
+	}()
+	wait := func(want bool) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); (versionOf(s.memory) == 0) != want; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				s.keys.mu.Unlock()
+				t.Fatalf("a look is due: %t, want %t", !want, want)
+			}
+		}
+	}
+	wait(false)
+	wait(true)
+	s.keys.mu.Unlock()
+	<-done
+	if got, want := sizes(s.memory), "0 entries, 1 former, 0 headers, 1 queued, weight 1"; got != want || versionOf(s.memory) != 0 {
+		t.Errorf("got %s, version %d, want %s, 0", got, versionOf(s.memory), want)
+	}
+	if _, r := verify(s, "Bearer "+token, at(now+2)); r != refuseSignature {
+		t.Errorf("got %v, want a wrong signature", r)
+	}
+}
+
+// held is what is remembered of a token.
+func held(m *memory, token string) *entry {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.entries["Bearer "+token]
+}
+
+func versionOf(m *memory) int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.version
+}
+
+func sizes(m *memory) string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return fmt.Sprintf("%d entries, %d former, %d headers, %d queued, weight %d", len(m.entries), len(m.former), len(m.headers), len(m.queue)-m.head, m.weight)
+}
+
 // What was verified with keys that have changed meanwhile is not remembered, and what is remembered shows its key.
 func TestKeysChangeMeanwhile(t *testing.T) {
 	const now = 1_800_000_000.0
@@ -166,14 +218,14 @@ func TestKeysChangeMeanwhile(t *testing.T) {
 	writeSecret(t, file, anotherSecret)
 	callForLook(s.memory)
 	look(s, at(now+2))
-	if version := s.memory.version; version != e.version+1 {
+	if version := versionOf(s.memory); version != e.version+1 {
 		t.Fatalf("got version %d, want %d", version, e.version+1)
 	}
-	if m := s.memory; len(m.entries) != 0 || len(m.former) != 1 {
-		t.Fatalf("got %d entries and %d former ones, want 0 and 1", len(m.entries), len(m.former))
+	if got, want := sizes(s.memory), "0 entries, 1 former, 0 headers, 1 queued, weight 1"; got != want {
+		t.Fatalf("got %s, want %s", got, want)
 	}
 	remember(s.memory, "Bearer "+token, e)
-	if len(s.memory.entries) != 0 {
+	if held(s.memory, token) != nil {
 		t.Error("an entry of the version before was remembered")
 	}
 	if _, r := verify(s, "Bearer "+token, at(now+2)); r != refuseSignature {
@@ -183,8 +235,8 @@ func TestKeysChangeMeanwhile(t *testing.T) {
 	writeSecret(t, file, oneSecret)
 	callForLook(s.memory)
 	e = accept(t, s, token, now+4)
-	if m := s.memory; m.entries["Bearer "+token] != e || len(m.former) != 0 || m.weight != 1 || len(m.queue)-m.head != 1 {
-		t.Errorf("got %d entries, %d former ones, weight %d, queue %d", len(m.entries), len(m.former), m.weight, len(m.queue)-m.head)
+	if got, want := sizes(s.memory), "1 entries, 0 former, 0 headers, 1 queued, weight 1"; got != want || held(s.memory, token) != e {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
