@@ -81,13 +81,16 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 	k.mu.Lock()
 	refreshIfDue(k, now)
 	attempt := k.attempt
+	isFirst := false
 	if k.set != nil {
 		if kid == "" || k.set.kids[kid] {
 			attempt = nil
 		} else if !k.busy && isDue(k.nextTry, now, maxBackoff) && isDue(k.unknownAt+unknownPause, now, unknownPause) {
-			// A new key may have come: one fetch finds out, however many ask.
+			// A new key may have come: one fetch finds out, however many ask, while it is under way and just after it.
 			startFetch(k)
 			attempt = k.attempt
+			k.unknownAt = now
+			isFirst = true
 		}
 	}
 	k.mu.Unlock()
@@ -99,6 +102,8 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 	set = k.set
 	if attempt != nil && set != nil && kid != "" && !set.kids[kid] {
 		k.unknownAt = now // This fetch did not find it; the next may in a while.
+	} else if isFirst {
+		k.unknownAt = -unknownPause
 	}
 	retryAfter = int(k.nextTry-now) + 1
 	k.mu.Unlock()
