@@ -220,6 +220,33 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
+// The pause counts from the fetch's start, so that nobody can start another one just after its end.
+func TestUnknownPauseFromTheStart(t *testing.T) {
+	keys := keysOf(t, "a", newPair(t))
+	_, k := newEndpoint(t, keys)
+	now := seconds(time.Now())
+	keysFor(k, "", now)
+	underWay, answer := make(chan bool), make(chan bool)
+	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		underWay <- true
+		<-answer
+		_, _ = io.WriteString(rw, keys)
+	}))
+	t.Cleanup(slow.Close)
+	k.url = slow.URL
+	done := make(chan bool)
+	go func() { keysFor(k, "x", now); close(done) }()
+	<-underWay
+	k.mu.Lock()
+	got := k.unknownAt
+	k.mu.Unlock()
+	close(answer)
+	<-done
+	if got != now {
+		t.Errorf("while the fetch is under way: got a pause from %v on, want from %v on", got, now)
+	}
+}
+
 // An unknown kid causes a fetch, and then none for 30 s; the key that was rotated in meanwhile is found after them.
 func TestUnknownPause(t *testing.T) {
 	e, k := newEndpoint(t, keysOf(t, "a", newPair(t)))
