@@ -81,7 +81,6 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 	k.mu.Lock()
 	refreshIfDue(k, now)
 	attempt := k.attempt
-	isFirst := false
 	if k.set != nil {
 		if kid == "" || k.set.kids[kid] {
 			attempt = nil
@@ -90,7 +89,6 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 			startFetch(k)
 			attempt = k.attempt
 			k.unknownAt = now
-			isFirst = true
 		}
 	}
 	k.mu.Unlock()
@@ -102,8 +100,6 @@ func keysFor(k *keyURL, kid string, now float64) (set *keySet, retryAfter int) {
 	set = k.set
 	if attempt != nil && set != nil && kid != "" && !set.kids[kid] {
 		k.unknownAt = now // This fetch did not find it; the next may in a while.
-	} else if isFirst {
-		k.unknownAt = -unknownPause
 	}
 	retryAfter = int(k.nextTry-now) + 1
 	k.mu.Unlock()

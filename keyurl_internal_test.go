@@ -262,8 +262,10 @@ func TestUnknownPause(t *testing.T) {
 	if !set.kids["b"] {
 		t.Error("the key that was rotated in is not known")
 	}
-	keysFor(k, "c", now+32)
-	wantFetches(t, "another unknown kid, after one that was found", e, k, 4)
+	keysFor(k, "c", now+60)
+	wantFetches(t, "another unknown kid, 28 s after one that was found", e, k, 3)
+	keysFor(k, "c", now+63)
+	wantFetches(t, "31 s after it", e, k, 4)
 }
 
 // A key that left the set counts no more from the next refresh on, for remembered tokens as well.
