@@ -22,7 +22,7 @@ type ring struct {
 type keyring struct {
 	mu         sync.RWMutex
 	current    *ring
-	looking    sync.Mutex // held by the one request that looks at the files
+	adopting   sync.Mutex // held while a source's new keys become part of the ring
 	sources    []*keySource
 	algorithms []string
 	watches    bool
@@ -32,6 +32,7 @@ type keyring struct {
 // keySource is an option that holds keys.
 type keySource struct {
 	option  string
+	looking sync.Mutex   // held by the one request that looks at the file
 	file    *watchedFile // nil: content
 	base64  bool
 	keys    []*key
@@ -58,7 +59,9 @@ func newKeyring(p *problems, c *Config) *keyring {
 		if isPath(option.value) {
 			source.file = &watchedFile{path: option.value}
 			kr.watches = true
-			readSource(kr, source)
+			if keys := readSource(source); keys != nil {
+				adopt(kr, source, keys)
+			}
 			continue
 		}
 		keys, err := parseKeys(source, option.value)
@@ -127,12 +130,12 @@ func decodeBase64(text string) ([]byte, error) {
 	return decoded, nil
 }
 
-// readSource reads a source's file if it has changed, and says whether its keys are new. What is broken is
-// logged once and leaves the known keys in use.
-func readSource(kr *keyring, source *keySource) bool {
+// readSource reads a source's file if it has changed, and returns its new keys; nil if there are none. What is broken
+// is logged once and leaves the known keys in use.
+func readSource(source *keySource) []*key {
 	text, changed, err := readWatched(source.file, time.Now())
 	if err == nil && !changed {
-		return false
+		return nil
 	}
 	var keys []*key
 	if err == nil {
@@ -150,10 +153,10 @@ func readSource(kr *keyring, source *keySource) bool {
 			}
 			logError("%s: the file %s cannot be used: %s", source.option, path, message)
 		}
-		return false
+		return nil
 	}
-	adopt(kr, source, keys)
-	return true
+	source.lastErr = ""
+	return keys
 }
 
 // adopt binds keys that were just read, before anybody else sees them.
@@ -165,7 +168,7 @@ func adopt(kr *keyring, source *keySource, keys []*key) {
 			k.id += " ours" // A key that is no longer ours ends what a remembered token may be renewed by.
 		}
 	}
-	source.keys, source.known, source.lastErr = keys, true, ""
+	source.keys, source.known = keys, true
 }
 
 // assemble makes a ring of what the sources know.
@@ -204,25 +207,24 @@ func currentRing(kr *keyring) *ring {
 	return r
 }
 
-// lookAtFiles reads the key files that have changed. One request looks at a time; the others go on with the
-// keys that are known.
+// lookAtFiles reads the key files that have changed. One request looks at a file at a time; the others go on with the
+// keys that are known, and with the other files, so that one which hangs holds up no other.
 func lookAtFiles(kr *keyring) {
-	if !kr.watches || !kr.looking.TryLock() {
-		return
-	}
-	changed := false
 	for _, source := range kr.sources {
-		if source.file != nil && readSource(kr, source) {
-			changed = true
+		if source.file == nil || !source.looking.TryLock() {
+			continue
 		}
+		if keys := readSource(source); keys != nil {
+			kr.adopting.Lock()
+			adopt(kr, source, keys)
+			r := assemble(kr)
+			kr.mu.Lock()
+			kr.current = r
+			kr.mu.Unlock()
+			kr.adopting.Unlock()
+		}
+		source.looking.Unlock()
 	}
-	if changed {
-		r := assemble(kr)
-		kr.mu.Lock()
-		kr.current = r
-		kr.mu.Unlock()
-	}
-	kr.looking.Unlock()
 }
 
 // isPath tells an option's path from its content, by its start alone.

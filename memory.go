@@ -174,9 +174,7 @@ func look(s *settings, at time.Duration) {
 	}
 	bringBack(m)
 	m.mu.Unlock()
-	if s.keys.watches || len(s.endpoints) > 0 { // Before the look, which a file may hold up.
-		time.AfterFunc(lookEvery, func() { callForLook(m) })
-	}
+	scheduleLook(s) // Before the look, which a file may hold up.
 
 	lookAtFiles(s.keys)
 	r := currentRing(s.keys)
@@ -186,24 +184,32 @@ func look(s *settings, at time.Duration) {
 	}
 
 	m.mu.Lock()
+	isLate := m.version == 0 // It took so long that the next look is due, and is this one.
+	if isLate {
+		bringBack(m)
+	}
 	changed := r != m.ring || len(sets) != len(m.sets)
 	for i := 0; !changed && i < len(sets); i++ {
 		changed = sets[i] != m.sets[i]
 	}
 	if changed {
-		isDue := m.version == 0 // It took so long that the next look is due.
-		if isDue {
-			bringBack(m)
-		}
 		m.version++
 		m.ring, m.sets = r, sets
 		m.headers = map[string]*joseHeader{}
 		distrust(m)
-		if isDue {
-			setAside(m)
-		}
 	}
 	m.mu.Unlock()
+	if isLate {
+		scheduleLook(s)
+	}
+}
+
+// scheduleLook has the keys looked at again after a while, if they can change.
+func scheduleLook(s *settings) {
+	m := s.memory
+	if s.keys.watches || len(s.endpoints) > 0 {
+		time.AfterFunc(lookEvery, func() { callForLook(m) })
+	}
 }
 
 // callForLook makes the next request look at the keys. It is all that a timer does.

@@ -147,11 +147,7 @@ func TestLookIsDueAgain(t *testing.T) {
 		if isDue(s) || isDue(fixed) {
 			t.Fatal("a look is due just after one")
 		}
-		deadline := time.Now().Add(10 * time.Second)
-		for !isDue(s) && time.Now().Before(deadline) {
-			time.Sleep(10 * time.Millisecond)
-		}
-		if !isDue(s) || isDue(fixed) {
+		if !becomes(s.memory, true) || isDue(fixed) {
 			t.Fatalf("after a while a look is due: %t with a file, %t without, want true and false", isDue(s), isDue(fixed))
 		}
 	}
@@ -170,25 +166,66 @@ func TestLookThatTakesLong(t *testing.T) {
 		look(s, at(now+1))
 		close(done)
 	}()
-	wait := func(want bool) {
-		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); (versionOf(s.memory) == 0) != want; time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				s.keys.mu.Unlock()
-				t.Fatalf("a look is due: %t, want %t", !want, want)
-			}
-		}
-	}
-	wait(false)
-	wait(true)
+	isAsBefore, isDue := becomes(s.memory, false), becomes(s.memory, true)
 	s.keys.mu.Unlock()
 	<-done
-	if got, want := sizes(s.memory), "0 entries, 1 former, 0 headers, 1 queued, weight 1"; got != want || versionOf(s.memory) != 0 {
-		t.Errorf("got %s, version %d, want %s, 0", got, versionOf(s.memory), want)
+	if !isAsBefore || !isDue {
+		t.Fatalf("while a look takes long: the memory is as before: %t, a look is due: %t, want both", isAsBefore, isDue)
+	}
+	if got, want := sizes(s.memory), "0 entries, 1 former, 0 headers, 1 queued, weight 1"; got != want || versionOf(s.memory) == 0 {
+		t.Errorf("got %s, version %d, want %s, and no look that is due", got, versionOf(s.memory), want)
+	}
+	if !becomes(s.memory, true) {
+		t.Error("a look is never due again")
 	}
 	if _, r := verify(s, "Bearer "+token, at(now+2)); r != refuseSignature {
 		t.Errorf("got %v, want a wrong signature", r)
 	}
+}
+
+// A file that hangs holds up no other: its own keys stay, and the others' are read.
+func TestFileThatHangs(t *testing.T) {
+	const now = 1_800_000_000.0
+	s, file, token := watching(t, now)
+	accept(t, s, token, now)
+	hanging := &keySource{option: "jwksFile", known: true, file: &watchedFile{path: filepath.Join(t.TempDir(), "keys.json")}}
+	hanging.looking.Lock() // As another request does, whose look does not end.
+	s.keys.sources = append([]*keySource{hanging}, s.keys.sources...)
+	writeSecret(t, file, anotherSecret)
+	callForLook(s.memory)
+	if _, r := verify(s, "Bearer "+token, at(now+1)); r != refuseSignature {
+		t.Errorf("got %v, want a wrong signature", r)
+	}
+}
+
+// A token whose key is gone is not verified by what its header decided when it was there.
+func TestKeyIsGoneMeanwhile(t *testing.T) {
+	const now = 1_800_000_000.0
+	s, file, token := watching(t, now)
+	e := accept(t, s, token, now)
+	m := s.memory
+	writeSecret(t, file, anotherSecret)
+	callForLook(m)
+	look(s, at(now+1))
+	// As if verifyAnew had read the memory before that look.
+	m.mu.Lock()
+	text := "Bearer " + strings.Split(token, ".")[0]
+	m.headers[text] = &joseHeader{alg: "HS256", typ: "JWT", only: e.key}
+	m.mu.Unlock()
+	if again := verifyAnew(s, "Bearer "+token, at(now+1)); again.validSince != never || again.refused != refuseSignature {
+		t.Errorf("got an entry valid since %d, refused by %v, want never, by a wrong signature", again.validSince, again.refused)
+	}
+}
+
+// becomes waits until a look at a memory's keys is due, or is not.
+func becomes(m *memory, isDue bool) bool {
+	for range 1000 {
+		if (versionOf(m) == 0) == isDue {
+			return true
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return false
 }
 
 // held is what is remembered of a token.

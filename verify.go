@@ -95,6 +95,7 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
 		if e != nil {
 			return e
 		}
+		header = nil // Its key is gone, and perhaps what the header decided with it.
 	}
 	if header == nil {
 		header, e = readHeader(s, line)
