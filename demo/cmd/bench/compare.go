@@ -2,13 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"regexp"
@@ -34,13 +35,11 @@ const (
 
 // row is a line of the table: medians over the rounds.
 type row struct {
-	Name   string  `json:"name"`
-	Ratio  float64 `json:"ratio"` // of the throughput to the bare one's in the same round
-	Added  float64 `json:"added"` // microseconds of the median latency beyond the bare one's in the same round
-	Lowest float64 `json:"lowestRatio"`
-	Most   float64 `json:"highestRatio"`
+	Name string `json:"name"`
 	sample
-	Rounds []sample `json:"rounds"`
+	Lowest float64  `json:"lowestRatio"`
+	Most   float64  `json:"highestRatio"`
+	Rounds []sample `json:"rounds,omitempty"` // but a bare one's, which are many
 }
 
 // results are what is written.
@@ -49,14 +48,15 @@ type results struct {
 	CPU         string  `json:"cpu"`
 	Cores       int     `json:"cores"`
 	Connections int     `json:"connections"`
+	Rounds      int     `json:"rounds"`
 	Seconds     float64 `json:"secondsPerRound"`
 	Rows        []row   `json:"rows"`
 }
 
 func compare(ctx context.Context, s settings) error {
-	rounds, duration := 15, 2*time.Second
+	rounds, duration := 18, 800*time.Millisecond
 	if s.short {
-		rounds, duration = 5, 600*time.Millisecond
+		rounds, duration = 4, 300*time.Millisecond
 	}
 	service := &upstream{}
 	targets, stop, err := start(ctx, s, service)
@@ -69,7 +69,15 @@ func compare(ctx context.Context, s settings) error {
 		if err != nil {
 			return err
 		}
-		targets = slices.DeleteFunc(targets, func(t *target) bool { return t.base != nil && !wanted.MatchString(t.name) })
+		all := slices.Clone(targets)
+		targets = slices.DeleteFunc(targets, func(t *target) bool { // A bare one stays if a row is compared with it.
+			return !slices.ContainsFunc(all, func(row *target) bool {
+				return row.base != nil && (row == t || row.base == t) && wanted.MatchString(row.name)
+			})
+		})
+		if len(targets) == 0 {
+			return fmt.Errorf("no row is called %q", s.only)
+		}
 	}
 	for _, t := range targets {
 		t.connect()
@@ -83,7 +91,7 @@ func compare(ctx context.Context, s settings) error {
 	}
 	found := results{
 		When: time.Now().UTC().Format(time.DateTime + "Z"), CPU: processor(), Cores: runtime.NumCPU(),
-		Connections: connections, Seconds: duration.Seconds(),
+		Connections: connections, Rounds: rounds, Seconds: duration.Seconds(),
 	}
 	for _, t := range targets {
 		found.Rows = append(found.Rows, summarize(t, samples))
@@ -101,7 +109,7 @@ func compare(ctx context.Context, s settings) error {
 
 // start starts everything, and returns the rows to measure.
 func start(ctx context.Context, s settings, service *upstream) (targets []*target, stop func(), err error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := rsa.GenerateKey(cryptorand.Reader, 2048)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,7 +171,7 @@ func start(ctx context.Context, s settings, service *upstream) (targets []*targe
 	empty.claims = false
 	// Long enough that the thousand signatures are not all that there is: each is good for ten seconds.
 	thousand := renews("renewal due: 1,000 tokens", fresh[1:1001])
-	thousand.longer = 4
+	thousand.longer = 10
 	targets = []*target{
 		bare, empty, passes("five fixed headers, compiled", "/fixed", seen),
 		passes("token seen before", "/seen", seen),
@@ -288,36 +296,61 @@ func (t *target) check(ctx context.Context, service *upstream) error {
 	return nil
 }
 
-// measureAll measures every target in every round. The order turns, so that none always comes after the same one.
+// measureAll measures every target in every round, between two runs of its bare one, and in proportion to their mean: what
+// others take of the machine meanwhile is taken from both. Each round has an order of its own.
 func measureAll(ctx context.Context, s settings, service *upstream, targets []*target, rounds int, duration time.Duration) (map[*target][]sample, error) {
 	samples := map[*target][]sample{}
 	for round := -1; round < rounds; round++ { // The first one warms up.
-		profiled := s.profile != "" && round == rounds-1
-		for i := range targets {
-			t := targets[(i+max(round, 0))%len(targets)]
-			lasts := duration * time.Duration(max(t.longer, 1))
-			var profile chan error
-			if profiled && t.base == targets[0] {
-				lasts = profiledFor
-				profile = make(chan error, 1)
-				go func() { profile <- writeProfile(ctx, t, s.profile) }()
-			}
-			m, err := t.measure(ctx, service, lasts)
-			if err != nil {
-				return nil, err
-			}
-			if profile != nil {
-				if err := <-profile; err != nil {
+		var bare *target
+		var before sample
+		for _, t := range shuffled(targets) {
+			var err error
+			if t.base != bare {
+				bare = t.base
+				if before, err = bare.measure(ctx, service, duration); err != nil {
 					return nil, err
 				}
 			}
+			var m sample
+			if s.profile != "" && round == rounds-1 && bare == targets[0] {
+				m, err = t.measureProfiled(ctx, service, s.profile)
+			} else {
+				m, err = t.measure(ctx, service, duration*time.Duration(max(t.longer, 1)))
+			}
+			if err != nil {
+				return nil, err
+			}
+			after, err := bare.measure(ctx, service, duration)
+			if err != nil {
+				return nil, err
+			}
+			m.Ratio = m.Throughput / ((before.Throughput + after.Throughput) / 2)
+			m.Added = m.P50 - (before.P50+after.P50)/2
+			before = after
 			if round >= 0 {
 				samples[t] = append(samples[t], m)
+				samples[bare] = append(samples[bare], after)
 			}
 		}
 		fmt.Fprintf(os.Stderr, "round %d of %d\n", round+1, rounds)
 	}
 	return samples, nil
+}
+
+// shuffled are the targets that have a bare one, in a random order, but those of one bare target together.
+func shuffled(targets []*target) []*target {
+	order := slices.DeleteFunc(slices.Clone(targets), func(t *target) bool { return t.base == nil })
+	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] }) //nolint:gosec // An order need not be secret.
+	slices.SortStableFunc(order, func(a, b *target) int { return strings.Compare(a.base.url, b.base.url) })
+	return order
+}
+
+// measureProfiled is measure, while the gateway profiles itself.
+func (t *target) measureProfiled(ctx context.Context, service *upstream, file string) (sample, error) {
+	profile := make(chan error, 1)
+	go func() { profile <- writeProfile(ctx, t, file) }()
+	m, err := t.measure(ctx, service, profiledFor)
+	return m, errors.Join(err, <-profile)
 }
 
 // writeProfile has the gateway profile itself.
@@ -343,19 +376,19 @@ func writeProfile(ctx context.Context, t *target, file string) error {
 // summarize takes the medians of a target's rounds.
 func summarize(t *target, samples map[*target][]sample) row {
 	all := samples[t]
-	r := row{Name: t.name, Rounds: all, Ratio: 1, Lowest: 1, Most: 1}
+	r := row{Name: t.name}
+	r.Ratio, r.Lowest, r.Most = 1, 1, 1
 	r.Throughput = median(all, func(i int) float64 { return all[i].Throughput })
 	r.P50 = median(all, func(i int) float64 { return all[i].P50 })
 	r.P99 = median(all, func(i int) float64 { return all[i].P99 })
 	r.CPU = median(all, func(i int) float64 { return all[i].CPU })
 	if t.base != nil {
-		bare := samples[t.base]
-		ratio := func(i int) float64 { return all[i].Throughput / bare[i].Throughput }
-		r.Ratio = median(all, ratio)
-		r.Added = median(all, func(i int) float64 { return all[i].P50 - bare[i].P50 })
-		r.Lowest, r.Most = ratio(0), ratio(0)
-		for i := range all {
-			r.Lowest, r.Most = min(r.Lowest, ratio(i)), max(r.Most, ratio(i))
+		r.Rounds = all
+		r.Ratio = median(all, func(i int) float64 { return all[i].Ratio })
+		r.Added = median(all, func(i int) float64 { return all[i].Added })
+		r.Lowest, r.Most = all[0].Ratio, all[0].Ratio
+		for _, m := range all {
+			r.Lowest, r.Most = min(r.Lowest, m.Ratio), max(r.Most, m.Ratio)
 		}
 	}
 	return r

@@ -62,7 +62,10 @@ type sample struct {
 	P50        float64 `json:"p50"`        // microseconds
 	P99        float64 `json:"p99"`
 	CPU        float64 `json:"cpu"` // microseconds of the gateway's a request
-	requests   int
+
+	// Against the mean of the bare runs before and after it.
+	Ratio float64 `json:"ratio,omitempty"` // of the throughput
+	Added float64 `json:"added,omitempty"` // microseconds of the median latency beyond the bare one's
 }
 
 // connect opens a target's connections. Each is one client's own, so nothing is shared while the load runs.
@@ -138,7 +141,6 @@ func (t *target) measure(ctx context.Context, service *upstream, duration time.D
 		P50:        microseconds(all[len(all)/2]),
 		P99:        microseconds(all[len(all)*99/100]),
 		CPU:        microseconds(used) / float64(len(all)),
-		requests:   len(all),
 	}, nil
 }
 

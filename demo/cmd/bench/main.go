@@ -4,8 +4,8 @@
 //	bench -growth    shows what does not grow: with remembered tokens, with keys, with routers
 //	bench -profile F -only NAME   writes a CPU profile of the gateway while it serves that row
 //
-// Gateway, service and load are on one machine and share its cores, so what counts is the ratio to the bare gateway
-// in the same round, not the requests a second.
+// Gateway, service and load are on one machine and share its cores, so what counts is the ratio to the bare gateway just
+// before and after, not the requests a second.
 package main
 
 import (
@@ -37,7 +37,7 @@ func main() {
 	var s settings
 	growth := flag.Bool("growth", false, "show what does not grow, instead of the comparison")
 	flag.BoolVar(&s.short, "short", false, "fewer and shorter rounds: under two minutes")
-	flag.StringVar(&s.only, "only", "", "a regular expression: the rows to measure, beside the bare ones; nothing is written")
+	flag.StringVar(&s.only, "only", "", "a regular expression: the rows to measure, each beside its bare one; nothing is written")
 	flag.StringVar(&s.profile, "profile", "", "a file for a CPU profile of the gateway, taken during the last round")
 	flag.StringVar(&s.out, "out", "", "the directory to write to (default docs/bench of the repository)")
 	flag.Parse()

@@ -11,7 +11,7 @@ import (
 // printTable prints the results. One run's table is comparable within itself only.
 func printTable(w io.Writer, found results) {
 	fmt.Fprintf(w, "\n%s, %d cores, %d connections, medians of %d rounds of %g s\n\n", found.CPU, found.Cores, found.Connections,
-		len(found.Rows[0].Rounds), found.Seconds)
+		found.Rounds, found.Seconds)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "requests/s\tof bare\t(range)\tp50 µs\tp99 µs\tadded µs\tgateway CPU µs\t  \t")
 	for _, r := range found.Rows {
