@@ -72,7 +72,7 @@ type sizes struct {
 }
 
 func grow(ctx context.Context, s settings) error {
-	size := sizes{[]int{1, 100, 1_000, 10_000, 100_000}, []int{1, 10, 50, 200}, 1_000_000, 7, time.Second, 7}
+	size := sizes{[]int{1, 100, 1_000, 10_000, 100_000}, []int{1, 10, 50, 200}, 1_000_000, 15, 700 * time.Millisecond, 41}
 	if s.short {
 		size = sizes{[]int{1, 100, 10_000}, []int{1, 200}, 50_000, 3, 500 * time.Millisecond, 3}
 		fmt.Println("short: up to 10,000 remembered tokens instead of 100,000, and a stream of 50,000 instead of a million")
