@@ -22,7 +22,7 @@ type ring struct {
 type keyring struct {
 	mu         sync.RWMutex
 	current    *ring
-	adopting   sync.Mutex // held while a source's new keys become part of the ring
+	adopting   sync.Mutex // held while keys that were read become part of the ring
 	sources    []*keySource
 	algorithms []string
 	watches    bool
@@ -35,6 +35,7 @@ type keySource struct {
 	looking sync.Mutex   // held by the one request that looks at the file
 	file    *watchedFile // nil: content
 	base64  bool
+	read    []*key // since they were last adopted; nil if there are none
 	keys    []*key
 	known   bool
 	lastErr string
@@ -208,7 +209,8 @@ func currentRing(kr *keyring) *ring {
 }
 
 // lookAtFiles reads the key files that have changed. One request looks at a file at a time; the others go on with the
-// keys that are known, and with the other files, so that one which hangs holds up no other.
+// keys that are known, and with the other files, so that one which hangs holds up no other. What was read counts
+// together: a key may have moved from one file to another.
 func lookAtFiles(kr *keyring) {
 	for _, source := range kr.sources {
 		if source.file == nil || !source.looking.TryLock() {
@@ -216,15 +218,27 @@ func lookAtFiles(kr *keyring) {
 		}
 		if keys := readSource(source); keys != nil {
 			kr.adopting.Lock()
-			adopt(kr, source, keys)
-			r := assemble(kr)
-			kr.mu.Lock()
-			kr.current = r
-			kr.mu.Unlock()
+			source.read = keys
 			kr.adopting.Unlock()
 		}
 		source.looking.Unlock()
 	}
+	kr.adopting.Lock()
+	changed := false
+	for _, source := range kr.sources {
+		if source.read != nil {
+			adopt(kr, source, source.read)
+			source.read = nil
+			changed = true
+		}
+	}
+	if changed {
+		r := assemble(kr)
+		kr.mu.Lock()
+		kr.current = r
+		kr.mu.Unlock()
+	}
+	kr.adopting.Unlock()
 }
 
 // isPath tells an option's path from its content, by its start alone.
