@@ -198,6 +198,20 @@ func TestFileThatHangs(t *testing.T) {
 	}
 }
 
+// What a request has read, whose look then hangs in another file, counts from the next one's look on.
+func TestReadByAnother(t *testing.T) {
+	s, _, _ := watching(t, 0)
+	keys, err := parseKeys(s.keys.sources[0], anotherSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.keys.sources[0].read = keys
+	lookAtFiles(s.keys)
+	if r := currentRing(s.keys); r.signer != keys[0] || s.keys.sources[0].read != nil {
+		t.Error("the keys are not in use")
+	}
+}
+
 // A token whose key is gone is not verified by what its header decided when it was there.
 func TestKeyIsGoneMeanwhile(t *testing.T) {
 	const now = 1_800_000_000.0
