@@ -322,15 +322,16 @@ func TestRenewedByKey(t *testing.T) {
 // A renewed token goes back the way the token came, in every place it came by, and nowhere else.
 func TestRenewalGoesBack(t *testing.T) {
 	const (
-		inHeader = "Authorization: Bearer NEW"
-		inOther  = "X-Renewed: Bearer NEW"
-		inCookie = "Set-Cookie: session=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax"
-		expires  = "Token-Expires-In: LIFE"
-		session  = "Session-Expires-In: SESSION"
-		noStore  = "Cache-Control: no-store"
-		form     = "Content-Type: application/x-www-form-urlencoded"
-		origin   = "Origin: https://app.example"
-		names    = "Token-Expires-In, Session-Expires-In"
+		inHeader   = "Authorization: Bearer NEW"
+		inOther    = "X-Renewed: Bearer NEW"
+		inCookie   = "Set-Cookie: session=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax"
+		expires    = "Token-Expires-In: LIFE"
+		session    = "Session-Expires-In: SESSION"
+		noStore    = "Cache-Control: no-store"
+		cdnNoStore = "Cdn-Cache-Control: no-store"
+		form       = "Content-Type: application/x-www-form-urlencoded"
+		origin     = "Origin: https://app.example"
+		names      = "Token-Expires-In, Session-Expires-In"
 	)
 	other := map[string]any{"before": "10m", "header": "x-renewed"}
 	tests := []struct {
@@ -347,21 +348,21 @@ func TestRenewalGoesBack(t *testing.T) {
 		{"header of a POST", nil, "POST", "/", lines{"Authorization: bearer DUE"}, "", nil, lines{inHeader, expires, session, noStore}},
 		{"header of a HEAD", nil, "HEAD", "/", lines{"Authorization: Bearer DUE"}, "", nil, lines{inHeader, expires, session, noStore}},
 		{"another header", other, "GET", "/", lines{"Authorization: Bearer DUE"}, "", nil, lines{inOther, expires, session, noStore}},
-		{"cookie", nil, "GET", "/", lines{"Cookie: session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
-		{"cookie among others", other, "GET", "/", lines{"Cookie: a=1; session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
-		{"cookie twice", nil, "GET", "/", lines{"Cookie: session=DUE", "Cookie: session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
+		{"cookie", nil, "GET", "/", lines{"Cookie: session=DUE"}, "", nil, lines{inCookie, cdnNoStore, expires, session, noStore}},
+		{"cookie among others", other, "GET", "/", lines{"Cookie: a=1; session=DUE"}, "", nil, lines{inCookie, cdnNoStore, expires, session, noStore}},
+		{"cookie twice", nil, "GET", "/", lines{"Cookie: session=DUE", "Cookie: session=DUE"}, "", nil, lines{inCookie, cdnNoStore, expires, session, noStore}},
 		{"form", nil, "POST", "/", lines{form}, "access_token=DUE", nil, lines{inHeader, expires, session, noStore}},
 		{"form, another header", other, "POST", "/", lines{form}, "access_token=DUE", nil, lines{inOther, expires, session, noStore}},
 		{"query", nil, "GET", "/?access_token=DUE", nil, "", nil, nil},
 		{"query with Origin", nil, "GET", "/?access_token=DUE", lines{origin}, "", nil, nil},
-		{"header and cookie", nil, "GET", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE"}, "", nil, lines{inHeader, inCookie, expires, session, noStore}},
+		{"header and cookie", nil, "GET", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE"}, "", nil, lines{inHeader, inCookie, cdnNoStore, expires, session, noStore}},
 		{"header and query", nil, "GET", "/?access_token=DUE", lines{"Authorization: Bearer DUE"}, "", nil, lines{inHeader, expires, session, noStore}},
-		{"cookie and query", nil, "GET", "/?access_token=DUE", lines{"Cookie: session=DUE"}, "", nil, lines{inCookie, expires, session, noStore}},
-		{"everywhere", other, "GET", "/?access_token=DUE", lines{"Authorization: Bearer DUE", "Cookie: session=DUE"}, "", nil, lines{inOther, inCookie, expires, session, noStore}},
+		{"cookie and query", nil, "GET", "/?access_token=DUE", lines{"Cookie: session=DUE"}, "", nil, lines{inCookie, cdnNoStore, expires, session, noStore}},
+		{"everywhere", other, "GET", "/?access_token=DUE", lines{"Authorization: Bearer DUE", "Cookie: session=DUE"}, "", nil, lines{inOther, inCookie, cdnNoStore, expires, session, noStore}},
 		{"header with Origin", nil, "GET", "/", lines{"Authorization: Bearer DUE", origin}, "", nil, lines{inHeader, expires, session, noStore, "Access-Control-Expose-Headers: Authorization, " + names}},
 		{"another header with Origin", other, "GET", "/", lines{"Authorization: Bearer DUE", origin}, "", nil, lines{inOther, expires, session, noStore, "Access-Control-Expose-Headers: X-Renewed, " + names}},
-		{"cookie with Origin", nil, "GET", "/", lines{"Cookie: session=DUE", origin}, "", nil, lines{inCookie, expires, session, noStore, "Access-Control-Expose-Headers: " + names}},
-		{"appended", nil, "GET", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE", origin}, "", lines{"Access-Control-Expose-Headers: ETag", "Set-Cookie: a=1", "X-Other: 1"}, lines{"Access-Control-Expose-Headers: ETag", "Set-Cookie: a=1", "X-Other: 1", inHeader, inCookie, expires, session, noStore, "Access-Control-Expose-Headers: Authorization, " + names}},
+		{"cookie with Origin", nil, "GET", "/", lines{"Cookie: session=DUE", origin}, "", nil, lines{inCookie, cdnNoStore, expires, session, noStore, "Access-Control-Expose-Headers: " + names}},
+		{"appended", nil, "GET", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE", origin}, "", lines{"Access-Control-Expose-Headers: ETag", "Set-Cookie: a=1", "X-Other: 1"}, lines{"Access-Control-Expose-Headers: ETag", "Set-Cookie: a=1", "X-Other: 1", inHeader, inCookie, cdnNoStore, expires, session, noStore, "Access-Control-Expose-Headers: Authorization, " + names}},
 		{"replaced", nil, "GET", "/", lines{"Authorization: Bearer DUE"}, "", lines{"Cache-Control: public", "Authorization: old", "Token-Expires-In: 1", "Session-Expires-In: 2"}, lines{inHeader, expires, session, noStore}},
 		{"nothing due", nil, "GET", "/", lines{"Authorization: Bearer FRESH", origin}, "", lines{"Cache-Control: public"}, lines{"Cache-Control: public"}},
 		{"no token", nil, "GET", "/", lines{origin}, "", nil, nil},
