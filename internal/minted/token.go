@@ -15,7 +15,7 @@ import (
 )
 
 // Secret signs the tokens that are signed by no other key. It is long enough for HS512.
-const Secret = "a secret for tests that is long enough: 0123456789 0123456789 01" //nolint:gosec // It is no secret.
+const Secret = "a secret for tests that is long enough: 0123456789 0123456789 01"
 
 // Claims are a token's claims, or the members of its header.
 type Claims map[string]any

@@ -24,9 +24,9 @@ func install(ctx context.Context, dir, source string, plugins map[string]Plugin)
 // sourceDir is where a Traefik that runs in dir looks for a local plugin.
 func sourceDir(dir, module string) string { return filepath.Join(dir, "plugins-local", "src", module) }
 
-// Install copies the plugin from its directory, by default the repository that the program runs in,
-// to where a Traefik that runs in dir finds it, and has the Go command add its dependencies. The
-// tests stay behind, so what only they need, the interpreter above all, does not come along.
+// Install copies the plugin from its directory, by default the repository that the program runs in, to where a Traefik that
+// runs in dir finds it, and has the Go command add its dependencies. What comes along is what the plugin imports, which the
+// Go command says: no tests, nor what only they need, the interpreter above all.
 func Install(ctx context.Context, dir, source string) error {
 	if source == "" {
 		var err error
@@ -34,18 +34,12 @@ func Install(ctx context.Context, dir, source string) error {
 			return err
 		}
 	}
-	files, err := filepath.Glob(filepath.Join(source, "*.go"))
+	names, err := pluginFiles(ctx, source)
 	if err != nil {
 		return err
 	}
-	names := []string{"go.mod", "go.sum", ".traefik.yml"}
-	for _, file := range files {
-		if !strings.HasSuffix(file, "_test.go") {
-			names = append(names, filepath.Base(file))
-		}
-	}
 	contents := map[string]string{}
-	for _, name := range names {
+	for _, name := range append(names, "go.mod", "go.sum", ".traefik.yml") {
 		text, err := os.ReadFile(filepath.Join(source, name))
 		if err != nil {
 			return err
@@ -58,6 +52,37 @@ func Install(ctx context.Context, dir, source string) error {
 	}
 	_, err = output(ctx, target, "mod", "vendor")
 	return err
+}
+
+// pluginFiles are the Go files of the plugin's package and of those of its module that it imports, relative to its directory.
+// Files that do not compile come along: it is Traefik that shall complain.
+func pluginFiles(ctx context.Context, source string) ([]string, error) {
+	dirs, err := output(ctx, source, "list", "-e", "-deps", "-f", "{{if .Module}}{{if .Module.Main}}{{.Dir}}{{end}}{{end}}", ".")
+	if err != nil {
+		return nil, err
+	}
+	root, err := output(ctx, source, "list", "-m", "-f", "{{.Dir}}")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, dir := range strings.Split(dirs, "\n") {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			name, err := filepath.Rel(root, file)
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, name)
+		}
+	}
+	return names, nil
 }
 
 func writeFiles(dir string, files map[string]string) error {
