@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"sort"
 	"strings"
 )
 
@@ -61,21 +60,24 @@ func isDecoded(key, name string) bool {
 
 // findPairs returns the pairs of a text, and the positions among them of those that have the name. Where there is none,
 // as is usual, it returns nothing.
-func findPairs(f *pairFinder, text string) (pairs []string, named []int, err error) {
+//
+// Yaegi: a variable that is returned may begin with what the caller's had, so these are set before they are read.
+func findPairs(f *pairFinder, text string) ([]string, []int, error) {
 	if text == "" {
-		return pairs, named, nil
+		return nil, nil, nil
 	}
 	// Each pair between two separators of its own: "a=1&b=2" becomes "&a=1&&b=2&".
 	normal := f.separator + strings.ReplaceAll(f.normal.Replace(text), f.separator, f.separator+f.separator) + f.separator
 	withValue, alone := f.separator+f.name+"=", f.separator+f.name+f.separator
 	count := strings.Count(normal, withValue) + strings.Count(normal, alone)
 	if count == 0 {
-		return pairs, named, nil
+		return nil, nil, nil
 	}
 	if count > maxNamed {
-		return pairs, named, errTooMany
+		return nil, nil, errTooMany
 	}
-	pairs = strings.Split(text, f.separator)
+	pairs := strings.Split(text, f.separator)
+	named := []int{}
 	for _, start := range []string{withValue, alone} {
 		at := 0
 		for {
@@ -101,16 +103,16 @@ func valueOf(pair string) string {
 }
 
 // without joins the pairs again, but those at some positions.
-//
-// Yaegi: pairs = append(pairs[:i], pairs[i+1:]...) panics, since both slices share a variable's place.
 func without(f *pairFinder, pairs []string, named []int) string {
-	sort.Ints(named)
-	var kept []string
-	start := 0
+	dropped := map[int]bool{}
 	for _, i := range named {
-		kept = append(kept, pairs[start:i]...)
-		start = i + 1
+		dropped[i] = true
 	}
-	kept = append(kept, pairs[start:]...)
+	var kept []string
+	for i, pair := range pairs {
+		if !dropped[i] {
+			kept = append(kept, pair)
+		}
+	}
 	return strings.Join(kept, f.separator)
 }

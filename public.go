@@ -11,17 +11,15 @@ import (
 // publicKind says what a secret is if it is a key that others may know, in any of the forms that keys are passed around in;
 // empty if it is none. Whoever knows a public key could otherwise sign with it (RFC 8725 2.1).
 func publicKind(secret []byte) string {
-	kind := plainPublicKind(secret)
-	if kind != "" {
-		return kind
-	}
-	decoded, err := decodeBase64(string(bytes.TrimPrefix(secret, byteOrderMark)))
-	if err != nil {
-		return ""
-	}
-	kind = plainPublicKind(decoded)
-	if kind != "" {
-		return kind + " in base64"
+	for range [3]int{} { // A PEM without its armor, which is base64, may be in base64 once more.
+		if kind := plainPublicKind(secret); kind != "" {
+			return kind
+		}
+		decoded, err := decodeBase64(string(bytes.TrimPrefix(secret, byteOrderMark)))
+		if err != nil {
+			return ""
+		}
+		secret = decoded
 	}
 	return ""
 }
@@ -33,12 +31,12 @@ var keyLine = regexp.MustCompile(`(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+[ \t]+AAAA`)
 
 func plainPublicKind(secret []byte) string {
 	text := strings.ReplaceAll(string(secret), "\x00", "") // As a text of 16-bit characters has them.
-	switch {
+	switch {                                               // Yaegi: of several conditions in one case only one is looked at.
 	case strings.Contains(text, "-----BEGIN "):
 		return "a PEM"
-	case strings.Contains(text, "---- BEGIN SSH2 "), keyLine.MatchString(text):
+	case strings.Contains(text, "---- BEGIN SSH2 ") || keyLine.MatchString(text):
 		return "an SSH key"
-	case strings.Contains(text, "<Modulus>"), strings.Contains(text, "Public-Key: ("):
+	case strings.Contains(text, "<Modulus>") || strings.Contains(text, "Public-Key: ("):
 		return "a public key"
 	}
 	var object map[string]json.RawMessage

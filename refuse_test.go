@@ -123,9 +123,8 @@ func TestRefusals(t *testing.T) {
 						want["Grpc-Status"] = []string{r.grpc}
 						want["Grpc-Message"] = []string{url.PathEscape(r.code + ": " + r.detail)}
 						sent := bothways.Bearer(text)
-						sent["Content-Type"] = []string{kind}
 						sent["Te"] = []string{"trailers"}
-						rec := bothways.Send(t, handler, "POST", "/pkg.Service/Call", sent, strings.NewReader("\x00\x00\x00\x00\x00"))
+						rec := bothways.Call(t, handler, kind, "/pkg.Service/Call", sent)
 						checkResponse(t, rec, 200, want)
 						if rec.Body.Len() > 0 {
 							t.Errorf("got the body %q, want none", rec.Body)
@@ -189,12 +188,7 @@ func TestRefusedForms(t *testing.T) {
 				if test.method == "POST" {
 					return
 				}
-				sent = test.sent.Clone()
-				if sent == nil {
-					sent = http.Header{}
-				}
-				sent["Content-Type"] = []string{"application/grpc"}
-				rec = bothways.Send(t, handler, test.method, "/", sent, nil)
+				rec = bothways.Call(t, handler, "application/grpc", "/", sent)
 				want = http.Header{
 					"Cache-Control": {"no-store"}, "Content-Type": {"application/grpc"},
 					"Grpc-Status": {"16"}, "Grpc-Message": {url.PathEscape(test.code + ": " + test.detail)},

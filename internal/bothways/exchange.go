@@ -93,6 +93,20 @@ func Send(t testing.TB, handler http.Handler, method, target string, header http
 	return rec
 }
 
+// Call serves a gRPC call, which is a POST over HTTP/2. The kind is its Content-Type.
+func Call(t testing.TB, handler http.Handler, kind, target string, header http.Header) *httptest.ResponseRecorder {
+	t.Helper()
+	req := httptest.NewRequest(http.MethodPost, target, http.NoBody)
+	req.Proto, req.ProtoMajor, req.ProtoMinor = "HTTP/2.0", 2, 0
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Content-Type", kind)
+	rec := httptest.NewRecorder()
+	handler.ServeHTTP(rec, req)
+	return rec
+}
+
 // Outcome is what a request came to: "served" for a 200 that refuses nothing, the status and the reason for a refusal, such as
 // "401 token_expired", and the status alone for anything else. A refused gRPC call, whose status is 200, is "gRPC 16".
 func Outcome(t testing.TB, rec *httptest.ResponseRecorder) string {
