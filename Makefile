@@ -25,7 +25,7 @@ lint: # the formatters are among the linters
 	cd demo && go vet ./... && $(LINT)
 
 .PHONY: bench
-bench: # what the plugin costs in the gateway, beside other ways to check a token; SHORT=1: in under two minutes
+bench: # what the plugin costs in the gateway, beside other ways to check a token; SHORT=1: in three minutes
 	cd demo && go run ./cmd/bench $(if $(SHORT),-short)
 
 .PHONY: bench-growth

@@ -1,6 +1,8 @@
 // Command bench measures the plugin in the real gateway, and writes what it finds as JSON and as a chart.
 //
-//	bench            compares the plugin's paths with the bare gateway, an empty plugin and other ways to check a token
+//	bench            compares the plugin's paths with the bare gateway, an empty plugin and other ways to check a token,
+//	                 and measures what a stranger's requests cost
+//	bench -cost      measures only what a stranger's requests cost, in CPU of the gateway's, before they are refused
 //	bench -growth    shows what does not grow: with remembered tokens, with keys, with routers
 //	bench -profile F -only NAME   writes a CPU profile of the gateway while it serves that row
 //
@@ -36,7 +38,8 @@ func main() {
 	log.SetFlags(0)
 	var s settings
 	growth := flag.Bool("growth", false, "show what does not grow, instead of the comparison")
-	flag.BoolVar(&s.short, "short", false, "fewer and shorter rounds: under two minutes")
+	cost := flag.Bool("cost", false, "measure what a stranger's requests cost, instead of the comparison")
+	flag.BoolVar(&s.short, "short", false, "fewer and shorter rounds: three minutes")
 	flag.StringVar(&s.only, "only", "", "a regular expression: the rows to measure, each beside its bare one; nothing is written")
 	flag.StringVar(&s.profile, "profile", "", "a file for a CPU profile of the gateway, taken during the last round")
 	flag.StringVar(&s.out, "out", "", "the directory to write to (default docs/bench of the repository)")
@@ -48,12 +51,12 @@ func main() {
 	defer cancel()
 	// The load's garbage must not be what is measured.
 	debug.SetGCPercent(400)
-	if err := run(ctx, s, *growth); err != nil {
+	if err := run(ctx, s, *growth, *cost); err != nil {
 		log.Fatal(err) //nolint:gocritic // What is deferred has nothing left to end.
 	}
 }
 
-func run(ctx context.Context, s settings, growth bool) error {
+func run(ctx context.Context, s settings, growth, cost bool) error {
 	var err error
 	if s.out == "" {
 		root, err := gateway.Root(ctx)
@@ -69,7 +72,13 @@ func run(ctx context.Context, s settings, growth bool) error {
 	if growth {
 		return grow(ctx, s)
 	}
-	return compare(ctx, s)
+	if cost {
+		return price(ctx, s)
+	}
+	if err := compare(ctx, s); err != nil || s.only != "" {
+		return err
+	}
+	return price(ctx, s)
 }
 
 // write puts a file into the directory of the results.
