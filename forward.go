@@ -64,7 +64,7 @@ func removeSpellings(s *settings, req *http.Request) {
 	if len(s.forward) == 0 {
 		return
 	}
-	guardTrailers(req, s.spellings)
+	removeNames(req.Trailer, s.spellings)
 	if req.Header.WriteSubset(nowhere, s.ordinary) == nil {
 		return
 	}

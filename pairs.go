@@ -2,55 +2,46 @@ package slidingjwt
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
+	"sort"
 	"strings"
 )
 
 // pairFinder finds the pairs of one name in a list such as a Cookie line or a query.
 //
 // Yaegi: a stranger can send a thousand pairs for nothing, and each one that the interpreter looks at costs a microsecond.
-// So the whole text is searched by a few compiled calls, and only the pairs they point at are looked at one by one.
+// So the pairs are sorted, in one compiled call, and only those are looked at that begin as the name may begin.
 type pairFinder struct {
 	name      string
-	separator string // between two pairs
-	// normal writes every spelling of the name as the name itself, and leaves the separators alone. It may make
-	// other names equal to it: isNamed decides.
-	normal  *strings.Replacer
-	isNamed func(key, name string) bool
+	separator string   // between two pairs
+	starts    []string // one of which the name's pairs begin with, and few others
+	isNamed   func(key, name string) bool
 }
 
-// maxNamed is how many pairs of the token's name are looked at. They hold the same token or are refused.
-const maxNamed = 16
+// maxAlike is how many pairs are looked at that begin as the name may.
+const maxAlike = 50
 
-var errTooMany = errors.New("there are more pairs of the name than are looked at")
+var errTooMany = errors.New("there are more pairs that begin like the name than are looked at")
 
-// cookieFinder finds cookies (RFC 6265 4.2.1): services differ in which white space around a name they ignore.
+// cookieFinder finds cookies (RFC 6265 4.2.1). Services differ in which white space around a name they ignore.
 func cookieFinder(name string) *pairFinder {
-	return &pairFinder{name: name, separator: ";", normal: spaces, isNamed: isTrimmed}
+	// The second line has the first octets of what Unicode counts as white space.
+	starts := []string{name, " ", "\t", "\n", "\v", "\f", "\r", "\xc2", "\xe1\x9a", "\xe2\x80", "\xe2\x81", "\xe3\x80"}
+	return &pairFinder{name: name, separator: ";", starts: starts, isNamed: isTrimmed}
 }
 
 func isTrimmed(key, name string) bool { return strings.TrimSpace(key) == name }
 
-// spaces removes what strings.TrimSpace counts as space.
-var spaces = strings.NewReplacer(
-	" ", "", "\t", "", "\n", "", "\v", "", "\f", "", "\r", "", "\u0085", "", "\u00a0", "", "\u1680", "", "\u2000", "", "\u2001", "",
-	"\u2002", "", "\u2003", "", "\u2004", "", "\u2005", "", "\u2006", "", "\u2007", "", "\u2008", "", "\u2009", "", "\u200a", "",
-	"\u2028", "", "\u2029", "", "\u202f", "", "\u205f", "", "\u3000", "")
-
-// parameterFinder finds parameters of a query or form, whose names may be percent-encoded.
+// parameterFinder finds parameters of a query or form, whose names may be percent-encoded from any octet on.
 func parameterFinder(name string) *pairFinder {
-	var spellings []string
-	for i := 0; i < len(name); i++ {
-		octet, upper := name[i:i+1], fmt.Sprintf("%%%02X", name[i])
-		spellings = append(spellings, upper, octet, strings.ToLower(upper), octet)
-		// A hexadecimal number of two letters has two more spellings.
-		spellings = append(spellings, upper[:2]+strings.ToLower(upper[2:]), octet, strings.ToLower(upper[:2])+upper[2:], octet)
-		if octet == " " {
-			spellings = append(spellings, "+", octet)
+	starts := []string{name}
+	for i := range name {
+		starts = append(starts, name[:i]+"%")
+		if name[i] == ' ' {
+			starts = append(starts, name[:i]+"+")
 		}
 	}
-	return &pairFinder{name: name, separator: "&", normal: strings.NewReplacer(spellings...), isNamed: isDecoded}
+	return &pairFinder{name: name, separator: "&", starts: starts, isNamed: isDecoded}
 }
 
 func isDecoded(key, name string) bool {
@@ -58,42 +49,28 @@ func isDecoded(key, name string) bool {
 	return err == nil && text == name
 }
 
-// findPairs returns the pairs of a text, and the positions among them of those that have the name. Where there is none,
-// as is usual, it returns nothing.
-//
-// Yaegi: a variable that is returned may begin with what the caller's had, so these are set before they are read.
-func findPairs(f *pairFinder, text string) ([]string, []int, error) {
-	if text == "" {
-		return nil, nil, nil
-	}
-	// Each pair between two separators of its own: "a=1&b=2" becomes "&a=1&&b=2&".
-	normal := f.separator + strings.ReplaceAll(f.normal.Replace(text), f.separator, f.separator+f.separator) + f.separator
-	withValue, alone := f.separator+f.name+"=", f.separator+f.name+f.separator
-	count := strings.Count(normal, withValue) + strings.Count(normal, alone)
-	if count == 0 {
-		return nil, nil, nil
-	}
-	if count > maxNamed {
-		return nil, nil, errTooMany
+// findPairs returns the pairs of a text that have the name, as they stand there, in no order.
+func findPairs(f *pairFinder, text string) ([]string, error) {
+	if !strings.Contains(text, f.name) && !strings.ContainsAny(text, "%+") {
+		return nil, nil
 	}
 	pairs := strings.Split(text, f.separator)
-	named := []int{}
-	for _, start := range []string{withValue, alone} {
-		at := 0
-		for {
-			next := strings.Index(normal[at:], start)
-			if next < 0 {
-				break
+	sort.Strings(pairs)
+	named := []string{}
+	alike := 0
+	for _, start := range f.starts {
+		for i := sort.SearchStrings(pairs, start); i < len(pairs) && strings.HasPrefix(pairs[i], start); i++ {
+			alike++
+			if alike > maxAlike {
+				return nil, errTooMany
 			}
-			i := strings.Count(normal[:at+next+1], f.separator) / 2
 			key, _, _ := strings.Cut(pairs[i], "=")
 			if f.isNamed(key, f.name) {
-				named = append(named, i)
+				named = append(named, pairs[i])
 			}
-			at += next + len(start)
 		}
 	}
-	return pairs, named, nil
+	return named, nil
 }
 
 // valueOf is what stands behind the name of a pair.
@@ -102,17 +79,14 @@ func valueOf(pair string) string {
 	return value
 }
 
-// without joins the pairs again, but those at some positions.
-func without(f *pairFinder, pairs []string, named []int) string {
-	dropped := map[int]bool{}
-	for _, i := range named {
-		dropped[i] = true
+// without takes pairs out of a text, and leaves the rest as it is.
+func without(f *pairFinder, text string, pairs []string) string {
+	// Each pair stands between two separators of its own meanwhile: "a=1&b=2" is "&a=1&&b=2&".
+	one, two := f.separator, f.separator+f.separator
+	text = one + strings.ReplaceAll(text, one, two) + one
+	for _, pair := range pairs {
+		text = strings.ReplaceAll(text, one+pair+one, "")
 	}
-	var kept []string
-	for i, pair := range pairs {
-		if !dropped[i] {
-			kept = append(kept, pair)
-		}
-	}
-	return strings.Join(kept, f.separator)
+	text = strings.TrimPrefix(strings.TrimSuffix(text, one), one)
+	return strings.ReplaceAll(text, two, one)
 }

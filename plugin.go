@@ -142,13 +142,16 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		return
 	}
 	removeSpellings(s, req)
-	if isPreflight(req) {
+	if isPreflight(req) { // It has no body, and so no trailers to come.
 		disarm(s, req)
 		next.ServeHTTP(rw, req)
 		return
 	}
 	dropTunnel(req.Header)
 	p, r := findToken(s, req)
+	if s.forwards {
+		guardTrailers(req, s.spellings) // Behind findToken, which may read the body.
+	}
 	switch {
 	case r == nil && p.token == "" && s.config.Optional:
 		removeElsewhere(s, req) // An empty cookie, say.

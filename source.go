@@ -49,14 +49,12 @@ func findToken(s *settings, req *http.Request) (presented, *refusal) {
 // findElsewhere looks for the token in the cookie, the query and the form.
 func findElsewhere(s *settings, req *http.Request, p *presented) *refusal {
 	if s.cookies != nil {
-		for _, line := range cookieLines(req.Header) {
-			pairs, named, err := findPairs(s.cookies, line)
-			if err != nil {
-				return refuseTooMany
-			}
-			for _, i := range named {
-				p.cookie = take(p, strings.TrimSpace(valueOf(pairs[i]))) || p.cookie
-			}
+		pairs, err := findPairs(s.cookies, cookieText(req.Header))
+		if err != nil {
+			return refuseTooMany
+		}
+		for _, pair := range pairs {
+			p.cookie = take(p, strings.TrimSpace(valueOf(pair))) || p.cookie
 		}
 	}
 	if s.parameters != nil {
@@ -89,13 +87,9 @@ func findElsewhere(s *settings, req *http.Request, p *presented) *refusal {
 	return nil
 }
 
-// cookieLines are the lines of a request's Cookie header, as one line if there are several (RFC 9113 8.2.3).
-func cookieLines(h http.Header) []string {
-	lines := h["Cookie"]
-	if len(lines) > 1 {
-		return []string{strings.Join(lines, "; ")}
-	}
-	return lines
+// cookieText is a request's Cookie header as one line (RFC 9113 8.2.3), each of whose pairs begins with its name.
+func cookieText(h http.Header) string {
+	return strings.ReplaceAll(strings.Join(h["Cookie"], ";"), "; ", ";")
 }
 
 // twoTokens stands where two different tokens were found: no token has a space.
@@ -128,13 +122,13 @@ func bearerToken(line string) (token string, isBearer bool) {
 
 // parameters returns the token parameter's values in a query or form. One that is malformed stays as it is.
 func parameters(f *pairFinder, encoded string) ([]string, error) {
-	pairs, named, err := findPairs(f, encoded)
+	pairs, err := findPairs(f, encoded)
 	if err != nil {
 		return nil, err
 	}
-	var values []string
-	for _, i := range named {
-		value := valueOf(pairs[i])
+	values := []string{}
+	for _, pair := range pairs {
+		value := valueOf(pair)
 		if text, err := url.QueryUnescape(value); err == nil {
 			value = text
 		}
@@ -194,44 +188,48 @@ func removeElsewhere(s *settings, req *http.Request) {
 	}
 }
 
-// removeCookie takes the token's cookie out of the Cookie header. Where there are more of it than are looked at, the
-// whole header goes.
+// removeCookie takes the token's cookie out of the Cookie header. Where more are like it than are looked at, the whole
+// header goes.
 func removeCookie(f *pairFinder, h http.Header) {
-	lines := h["Cookie"]
-	if len(lines) > maxNamed {
-		lines = cookieLines(h)
-	}
-	var kept []string
-	for _, line := range lines {
-		pairs, named, err := findPairs(f, line)
-		if err != nil {
-			delete(h, "Cookie")
-			return
-		}
-		if len(named) > 0 {
-			line = strings.TrimLeft(without(f, pairs, named), " ")
-		}
-		if line != "" {
-			kept = append(kept, line)
-		}
-	}
-	if kept == nil {
+	pairs, err := findPairs(f, cookieText(h))
+	if err != nil {
 		delete(h, "Cookie")
 		return
 	}
-	h["Cookie"] = kept
+	if len(pairs) == 0 {
+		return
+	}
+	spaced := []string{} // As they may stand in the header.
+	for _, pair := range pairs {
+		spaced = append(spaced, pair, " "+pair)
+	}
+	lines := h["Cookie"]
+	if len(lines) > maxCookieLines {
+		lines = []string{strings.Join(lines, "; ")}
+	}
+	kept := []string{}
+	for _, line := range lines {
+		rest := strings.TrimLeft(without(f, line, spaced), " ")
+		if rest != "" {
+			kept = append(kept, rest)
+		}
+	}
+	delete(h, "Cookie")
+	if len(kept) > 0 {
+		h["Cookie"] = kept
+	}
 }
 
-// removeParameter takes the token's parameter out of the URL. Where there are more of it than are looked at, the whole
-// query goes.
+// removeParameter takes the token's parameter out of the URL. Where more are like it than are looked at, the whole query
+// goes.
 func removeParameter(f *pairFinder, req *http.Request) {
-	pairs, named, err := findPairs(f, req.URL.RawQuery)
-	if err == nil && len(named) == 0 {
+	pairs, err := findPairs(f, req.URL.RawQuery)
+	if err == nil && len(pairs) == 0 {
 		return
 	}
 	query := ""
 	if err == nil {
-		query = without(f, pairs, named)
+		query = without(f, req.URL.RawQuery, pairs)
 	}
 	req.URL.RawQuery = query
 	req.URL.ForceQuery = false
@@ -295,14 +293,29 @@ const (
 	maxParameters = 1000
 	maxOptions    = 100
 	maxHeaders    = 200 // names, of headers or of trailers
+
+	maxCookieLines = 20       // that stay lines of their own
+	maxSearched    = 64 << 10 // bytes, of cookies or of a query
 )
 
 // isExcessive says whether a request has too many parts of what is searched.
 func isExcessive(s *settings, req *http.Request) bool {
-	return s.cookies != nil && strings.Count(strings.Join(req.Header["Cookie"], ";"), ";") > maxCookies ||
-		s.parameters != nil && strings.Count(req.URL.RawQuery, "&") > maxParameters ||
-		len(s.forward) > 0 && strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions ||
-		len(req.Header) > maxHeaders || len(req.Trailer) > maxHeaders
+	if len(req.Header) > maxHeaders || len(req.Trailer) > maxHeaders {
+		return true
+	}
+	if s.cookies != nil {
+		cookies := strings.Join(req.Header["Cookie"], ";")
+		if len(cookies) > maxSearched || strings.Count(cookies, ";") > maxCookies {
+			return true
+		}
+	}
+	if s.parameters != nil {
+		query := req.URL.RawQuery
+		if len(query) > maxSearched || strings.Count(query, "&") > maxParameters {
+			return true
+		}
+	}
+	return len(s.forward) > 0 && strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions
 }
 
 // dropTunnel takes off an upgrade to anything but WebSocket. A service that agreed to h2c, say, would take further
