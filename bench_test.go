@@ -1,23 +1,19 @@
 package slidingjwt_test
 
 import (
-	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
+
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // The benchmarks measure the plugin alone, for benchstat; make bench measures it in the gateway. Each request has
@@ -31,8 +27,8 @@ func BenchmarkHit(b *testing.B) {
 // BenchmarkHitParallel is BenchmarkHit on all cores: locks and the collector cost what a serial loop does not show.
 func BenchmarkHitParallel(b *testing.B) {
 	line := "Bearer " + rs256(b, session())
-	each(b, func(b *testing.B, e engine) {
-		handler := e.benchmarked(b, options{})
+	each(b, func(b *testing.B, e bothways.Engine) {
+		handler := benchmarked(b, e, options{})
 		newExchange(line).serve(b, handler, http.StatusOK, line)
 		b.ReportAllocs()
 		b.ResetTimer()
@@ -51,21 +47,21 @@ func BenchmarkMiss(b *testing.B) {
 	b.Run("HS256", func(b *testing.B) {
 		lines := make([]string, tokens)
 		for i := range lines {
-			lines[i] = "Bearer " + token(b, session().with(claims{"sub": strconv.Itoa(i)}))
+			lines[i] = "Bearer " + minted.Token(b, session().With(claims{"sub": strconv.Itoa(i)}))
 		}
-		benchmark(b, options{"privateKey": nil, "signingSecret": secret, "cacheSize": room}, http.StatusOK, false, lines...)
+		benchmark(b, options{"privateKey": nil, "signingSecret": minted.Secret, "cacheSize": room}, http.StatusOK, false, lines...)
 	})
 	b.Run("RS256", func(b *testing.B) {
 		lines := make([]string, tokens)
 		for i := range lines {
-			lines[i] = "Bearer " + rs256(b, session().with(claims{"sub": strconv.Itoa(i)}))
+			lines[i] = "Bearer " + rs256(b, session().With(claims{"sub": strconv.Itoa(i)}))
 		}
 		benchmark(b, options{"cacheSize": room}, http.StatusOK, false, lines...)
 	})
 	b.Run("RS256 and a number", func(b *testing.B) { // In an object, and forwarded: the claims are read twice.
 		lines := make([]string, tokens)
 		for i := range lines {
-			lines[i] = "Bearer " + rs256(b, session().with(claims{"sub": strconv.Itoa(i), "tenant": map[string]any{"id": 17}}))
+			lines[i] = "Bearer " + rs256(b, session().With(claims{"sub": strconv.Itoa(i), "tenant": map[string]any{"id": 17}}))
 		}
 		benchmark(b, options{"cacheSize": room, "forwardHeaders": map[string]any{
 			"X-User-Id": "sub", "X-User-Name": "name", "X-User-Email": "email", "X-User-Roles": "roles", "X-Tenant-Id": "tenant.id",
@@ -82,8 +78,8 @@ func BenchmarkRenewal(b *testing.B) {
 func BenchmarkRefusal(b *testing.B) {
 	now := time.Now().Unix()
 	good := rs256(b, session())
-	other := rs256(b, session().with(claims{"sub": "grace"}))
-	expired := rs256(b, session().with(claims{"iat": now - 7200, "exp": now - 3600}))
+	other := rs256(b, session().With(claims{"sub": "grace"}))
+	expired := rs256(b, session().With(claims{"iat": now - 7200, "exp": now - 3600}))
 	for _, refused := range []struct{ name, token string }{
 		{"garbage", strings.Repeat("x", len(good)/3) + "." + strings.Repeat("y", len(good)/3) + "." + strings.Repeat("z", len(good)/3)},
 		{"expired", expired},
@@ -121,13 +117,13 @@ func New(next http.Handler) http.Handler {
 // benchmark sends the lines of Authorization in turn, natively and interpreted.
 func benchmark(b *testing.B, o options, status int, renews bool, lines ...string) {
 	b.Helper()
-	each(b, func(b *testing.B, e engine) { loop(b, e.benchmarked(b, o), status, renews, lines...) })
+	each(b, func(b *testing.B, e bothways.Engine) { loop(b, benchmarked(b, e, o), status, renews, lines...) })
 }
 
-func each(b *testing.B, measure func(b *testing.B, e engine)) {
+func each(b *testing.B, measure func(b *testing.B, e bothways.Engine)) {
 	b.Helper()
-	for _, e := range engines(b) {
-		b.Run(e.name, func(b *testing.B) {
+	for _, e := range bothways.Engines(b) {
+		b.Run(e.Name, func(b *testing.B) {
 			// What the plugin logs must not end up between the results, nor in memory.
 			stdout := os.Stdout
 			null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
@@ -158,22 +154,12 @@ func loop(b *testing.B, handler http.Handler, status int, renews bool, lines ...
 }
 
 // benchmarked makes the middleware that is measured; the options are added to the usual ones, nil removes one.
-func (e engine) benchmarked(b *testing.B, o options) http.Handler {
+func benchmarked(b *testing.B, e bothways.Engine, o options) http.Handler {
 	b.Helper()
-	all := options{"privateKey": rsaPEM(), "forwardHeaders": map[string]any{
+	all := options{"privateKey": minted.PEM(b, "PKCS8", minted.Key(b, "RSA")), "forwardHeaders": map[string]any{
 		"X-User-Id": "sub", "X-User-Name": "name", "X-User-Email": "email", "X-User-Roles": "roles", "X-Tenant-Id": "tenant_id",
 	}}
-	for name, value := range o {
-		all[name] = value
-		if value == nil {
-			delete(all, name)
-		}
-	}
-	handler, err := e.new(context.Background(), service, all, "jwt@file")
-	if err != nil {
-		b.Fatal(err)
-	}
-	return handler
+	return e.InFront(b, service, all.With(o))
 }
 
 // service answers at once, and without allocating.
@@ -218,36 +204,7 @@ func (x *exchange) serve(b *testing.B, handler http.Handler, want int, line stri
 	}
 }
 
-// session are claims as a session has them: due for renewal if that is asked for.
-func session() claims {
-	now := time.Now().Unix()
-	return claims{
-		"sub": "ada", "name": "Ada Lovelace", "email": "ada@example.com", "roles": []string{"admin", "author"},
-		"tenant_id": "t-17", "jti": strconv.FormatInt(now, 36), "iat": now - 9*3600, "exp": now + 3600,
-	}
-}
-
-var rsaKey = sync.OnceValue(func() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err)
-	}
-	return key
-})
-
-func rsaPEM() string {
-	der, err := x509.MarshalPKCS8PrivateKey(rsaKey())
-	if err != nil {
-		panic(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-}
-
 func rs256(t testing.TB, c claims) string {
 	t.Helper()
-	token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims(c)).SignedString(rsaKey())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return token
+	return minted.Signed(t, minted.Key(t, "RSA"), claims{"alg": "RS256", "typ": "JWT"}, c)
 }

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/slidingjwt/slidingjwt"
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // secretsIn are the lines of a configuration that no error and no log line may repeat.
@@ -53,8 +55,8 @@ func TestRefusedOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rs, ec := keyPair(t, "RSA"), keyPair(t, "P-256")
-	private, public := pemText(t, "PKCS8", ec), pemText(t, "PKIX", ec)
+	rs, ec := minted.Key(t, "RSA"), minted.Key(t, "P-256")
+	private, public := minted.PEM(t, "PKCS8", ec), minted.PEM(t, "PKIX", ec)
 	sub := map[string]any{"X-Sub": "sub"}
 	forward := func(headers ...string) options {
 		o := map[string]any{}
@@ -65,12 +67,12 @@ func TestRefusedOptions(t *testing.T) {
 	}
 	renew := func(pairs ...string) options { return options{"renew": stringMap(pairs...)} }
 	issue := func(more options) options {
-		return merged(options{"issue": stringMap("header", "X-Issue-Claims")}, more)
+		return options{"issue": stringMap("header", "X-Issue-Claims")}.With(more)
 	}
 	cookie := func(pairs ...string) options { return options{"cookie": stringMap(pairs...)} }
 	trusted := func(issuers ...map[string]any) options { return options{"trustedIssuers": issuers} }
 	// alone is a configuration without the secret that all the others have.
-	alone := func(o options) options { return merged(options{"signingSecret": ""}, o) }
+	alone := func(o options) options { return options{"signingSecret": ""}.With(o) }
 
 	tests := []struct {
 		name    string
@@ -96,19 +98,19 @@ func TestRefusedOptions(t *testing.T) {
 		{"nothing", alone(options{}), []string{"no key source"}},
 		{"empty secret", alone(options{"signingSecret": ""}), []string{"no key source"}},
 		{"public, but no source", alone(options{"publishJwks": true}), []string{"no key source"}},
-		{"31 octets", alone(options{"signingSecret": secret[:31]}), []string{"signingSecret: a secret of 31 bytes is shorter than the 32 that HS256 needs"}},
-		{"31 octets in base64", alone(options{"signingSecret": base64.StdEncoding.EncodeToString([]byte(secret[:31])), "signingSecretBase64Encoded": true}), []string{"signingSecret: a secret of 31 bytes"}},
-		{"no base64", alone(options{"signingSecret": secret, "signingSecretBase64Encoded": true}), []string{"signingSecret: it is no base64"}},
+		{"31 octets", alone(options{"signingSecret": minted.Secret[:31]}), []string{"signingSecret: a secret of 31 bytes is shorter than the 32 that HS256 needs"}},
+		{"31 octets in base64", alone(options{"signingSecret": base64.StdEncoding.EncodeToString([]byte(minted.Secret[:31])), "signingSecretBase64Encoded": true}), []string{"signingSecret: a secret of 31 bytes"}},
+		{"no base64", alone(options{"signingSecret": minted.Secret, "signingSecretBase64Encoded": true}), []string{"signingSecret: it is no base64"}},
 		{"PEM as a secret", alone(options{"signingSecret": public}), []string{"signingSecret: a PEM is no HMAC secret"}},
 		{"PEM as a secret behind white space", alone(options{"signingSecret": " \r\n\t" + public}), []string{"signingSecret: a PEM is no HMAC secret"}},
 		{"PEM as a secret in base64", alone(options{"signingSecret": base64.StdEncoding.EncodeToString([]byte(public)), "signingSecretBase64Encoded": true}), []string{"signingSecret: a PEM is no HMAC secret"}},
-		{"PEM as a secret in a JWK", options{"jwksFile": jwkSet(t, secretJWK(public))}, []string{"jwksFile: its key 0: it is too weak: a PEM is no HMAC secret"}},
-		{"short RSA key", options{"privateKey": pemText(t, "PKCS1", weak)}, []string{"privateKey: an RSA key of 2040 bits is shorter than 2048"}},
-		{"short RSA public key", options{"publicKey": pemText(t, "PKIX", weak)}, []string{"publicKey: an RSA key of 2040 bits is shorter than 2048"}},
-		{"short RSA certificate", options{"publicKey": pemText(t, "certificate", weak)}, []string{"publicKey: an RSA key of 2040 bits"}},
-		{"short RSA JWK", options{"jwksFile": jwkSet(t, publicJWK(t, ec), publicJWK(t, weak))}, []string{"jwksFile: its key 1: it is too weak: an RSA key of 2040 bits is shorter than 2048"}},
-		{"short JWK secret", options{"jwksFile": jwkSet(t, secretJWK("short"))}, []string{"jwksFile: its key 0: it is too weak: a secret of 5 bytes"}},
-		{"P-224", options{"privateKey": pemText(t, "PKCS8", p224)}, []string{"privateKey: the curve is not P-256, P-384 or P-521"}},
+		{"PEM as a secret in a JWK", options{"jwksFile": minted.JWKSet(t, minted.SecretJWK(public))}, []string{"jwksFile: its key 0: it is too weak: a PEM is no HMAC secret"}},
+		{"short RSA key", options{"privateKey": minted.PEM(t, "PKCS1", weak)}, []string{"privateKey: an RSA key of 2040 bits is shorter than 2048"}},
+		{"short RSA public key", options{"publicKey": minted.PEM(t, "PKIX", weak)}, []string{"publicKey: an RSA key of 2040 bits is shorter than 2048"}},
+		{"short RSA certificate", options{"publicKey": minted.PEM(t, "certificate", weak)}, []string{"publicKey: an RSA key of 2040 bits"}},
+		{"short RSA JWK", options{"jwksFile": minted.JWKSet(t, minted.PublicJWK(t, ec), minted.PublicJWK(t, weak))}, []string{"jwksFile: its key 1: it is too weak: an RSA key of 2040 bits is shorter than 2048"}},
+		{"short JWK secret", options{"jwksFile": minted.JWKSet(t, minted.SecretJWK("short"))}, []string{"jwksFile: its key 0: it is too weak: a secret of 5 bytes"}},
+		{"P-224", options{"privateKey": minted.PEM(t, "PKCS8", p224)}, []string{"privateKey: the curve is not P-256, P-384 or P-521"}},
 		{"X25519", options{"privateKey": exchange}, []string{"privateKey: the key is not RSA, ECDSA or Ed25519"}},
 		{"public as private", options{"privateKey": public}, []string{"privateKey: a private key is expected"}},
 		{"private as public", options{"publicKey": private}, []string{"publicKey: a public key is expected"}},
@@ -132,9 +134,9 @@ func TestRefusedOptions(t *testing.T) {
 		{"none", options{"algorithms": []string{"none"}}, []string{`algorithms: "none"`}},
 		{"in lower case", options{"algorithms": []string{"HS256", "hs512"}}, []string{`algorithms: "hs512"`}},
 		{"no key of that kind", options{"algorithms": []string{"HS256", "RS256"}}, []string{`algorithms: no key can serve "RS256"`}},
-		{"a secret too short", alone(options{"signingSecret": secret[:40], "algorithms": []string{"HS384"}}), []string{`algorithms: no key can serve "HS384"`}},
+		{"a secret too short", alone(options{"signingSecret": minted.Secret[:40], "algorithms": []string{"HS384"}}), []string{`algorithms: no key can serve "HS384"`}},
 		{"another curve", alone(options{"privateKey": private, "algorithms": []string{"ES384"}}), []string{`algorithms: no key can serve "ES384"`}},
-		{"a JWK's alg", alone(options{"jwksFile": jwkSet(t, publicJWK(t, rs).with(jwk{"alg": "RS256"})), "algorithms": []string{"RS256", "PS256"}}), []string{`algorithms: no key can serve "PS256"`}},
+		{"a JWK's alg", alone(options{"jwksFile": minted.JWKSet(t, minted.PublicJWK(t, rs).With(jwk{"alg": "RS256"})), "algorithms": []string{"RS256", "PS256"}}), []string{`algorithms: no key can serve "PS256"`}},
 		{"no key of that kind, and something else", options{"algorithms": []string{"RS256"}, "realm": `"`}, []string{`algorithms: no key can serve "RS256"`, `realm: "\""`}},
 
 		// Headers.
@@ -163,7 +165,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"renew.header malformed", renew("before", "5m", "header", "X Y"), []string{`renew.header: "X Y" is no header name`}},
 		{"renew.header Set-Cookie", renew("before", "5m", "header", "set-cookie"), []string{`renew.header: the header "set-cookie" cannot be used`}},
 		{"renew.header Connection", renew("before", "5m", "header", "Connection"), []string{`renew.header: the header "Connection" cannot be used`}},
-		{"renew.header forwarded", merged(renew("before", "5m", "header", "x_sub"), options{"forwardHeaders": sub}), []string{`renew.header: "x_sub" is also in forwardHeaders`}},
+		{"renew.header forwarded", renew("before", "5m", "header", "x_sub").With(options{"forwardHeaders": sub}), []string{`renew.header: "x_sub" is also in forwardHeaders`}},
 		{"renew.header is what comes with it", renew("before", "5m", "header", "Token-Expires-In"), []string{`renew.header: the header "Token-Expires-In"`}},
 		{"issue.header malformed", options{"issue": stringMap("header", "X/Y")}, []string{`issue.header: "X/Y" is no header name`}},
 		{"issue.header Content-Length", options{"issue": stringMap("header", "Content-Length")}, []string{`issue.header: the header "Content-Length" cannot be used`}},
@@ -191,11 +193,11 @@ func TestRefusedOptions(t *testing.T) {
 		{"issue.lifetime negative", issue(options{"issue": stringMap("header", "X-Claims", "lifetime", "-1")}), []string{`issue.lifetime: "-1" is less than 1s`}},
 
 		// What needs something else.
-		{"renew without a key that signs", alone(merged(renew("before", "5m"), options{"publicKey": public})), []string{"renew.before: needs a key that can sign"}},
-		{"renew with public JWKs", alone(merged(renew("before", "5m"), options{"jwksFile": jwkSet(t, publicJWK(t, ec))})), []string{"renew.before: needs a key that can sign"}},
-		{"renew with somebody else's keys", alone(merged(renew("before", "5m"), options{"jwksUrl": "https://a.example/keys"})), []string{"renew.before: needs a key that can sign"}},
+		{"renew without a key that signs", alone(renew("before", "5m").With(options{"publicKey": public})), []string{"renew.before: needs a key that can sign"}},
+		{"renew with public JWKs", alone(renew("before", "5m").With(options{"jwksFile": minted.JWKSet(t, minted.PublicJWK(t, ec))})), []string{"renew.before: needs a key that can sign"}},
+		{"renew with somebody else's keys", alone(renew("before", "5m").With(options{"jwksUrl": "https://a.example/keys"})), []string{"renew.before: needs a key that can sign"}},
 		{"issue without a key that signs", alone(issue(options{"publicKey": public})), []string{"issue: needs a key that can sign"}},
-		{"renew with a key that is wrong", alone(merged(renew("before", "5m"), options{"privateKey": "x"})), []string{"privateKey: there is no PEM key in it"}},
+		{"renew with a key that is wrong", alone(renew("before", "5m").With(options{"privateKey": "x"})), []string{"privateKey: there is no PEM key in it"}},
 		{"renew.lifetime without before", renew("lifetime", "5m"), []string{"renew.before: required"}},
 		{"renew.maxSession without before", renew("maxSession", "5h"), []string{"renew.before: required"}},
 		{"renew.header without before", renew("header", "X-Token"), []string{"renew.before: required"}},
@@ -236,7 +238,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"jwksUrl with a fragment", options{"jwksUrl": "https://a.example/keys#x"}, []string{`jwksUrl: "https://a.example/keys#x"`}},
 		{"jwksUrl malformed", options{"jwksUrl": "https://a example:x/keys"}, []string{`jwksUrl: it is malformed`}},
 		{"trusted without an issuer", trusted(stringMap("jwksUrl", "https://a.example/keys")), []string{"trustedIssuers[0].issuer: required"}},
-		{"trusted is issuer", merged(trusted(stringMap("issuer", "https://a.example")), options{"issuer": "https://a.example"}), []string{`trustedIssuers[0].issuer: "https://a.example" is also issuer`}},
+		{"trusted is issuer", trusted(stringMap("issuer", "https://a.example")).With(options{"issuer": "https://a.example"}), []string{`trustedIssuers[0].issuer: "https://a.example" is also issuer`}},
 		{"trusted twice", trusted(stringMap("issuer", "https://a.example"), stringMap("issuer", "https://a.example", "jwksUrl", "https://a.example/keys")), []string{`trustedIssuers[1].issuer: "https://a.example" is there twice`}},
 		{"trusted, nothing to discover", trusted(stringMap("issuer", "accounts")), []string{`trustedIssuers[0].issuer: without jwksUrl it must be a URL for OpenID discovery: "accounts"`}},
 		{"trusted, jwksUrl relative", trusted(stringMap("issuer", "accounts", "jwksUrl", "/keys")), []string{`trustedIssuers[0].jwksUrl: "/keys"`}},
@@ -248,7 +250,7 @@ func TestRefusedOptions(t *testing.T) {
 
 		// The rest.
 		{"signingSecret not UTF-8", options{"signingSecret": strings.Repeat("\xff", 40)}, []string{"signingSecret: it is not valid UTF-8"}},
-		{"signingSecret not UTF-8 at its end", options{"signingSecret": secret + "\xe2\x82"}, []string{"signingSecret: it is not valid UTF-8"}},
+		{"signingSecret not UTF-8 at its end", options{"signingSecret": minted.Secret + "\xe2\x82"}, []string{"signingSecret: it is not valid UTF-8"}},
 		{"scope not UTF-8", options{"scopes": []any{"read", "\xff"}}, []string{"scopes: it is not valid UTF-8"}},
 		{"claim path not UTF-8", options{"forwardHeaders": map[string]any{"X-User": "\xff"}}, []string{"forwardHeaders: it is not valid UTF-8"}},
 		{"cacheSize -1", options{"cacheSize": -1}, []string{"cacheSize: -1 is negative"}},
@@ -268,16 +270,16 @@ func TestRefusedOptions(t *testing.T) {
 			[]string{`"nope"`, `"cookie.nope"`, `leeway: "x"`, `cookie: name "a b"`, `forwardHeaders: "A B"`, `forwardHeaders: the header "Host"`, "claims: ", "renew.before: required", `renew.lifetime: "y"`, `algorithms: "X1"`, "signingSecret: a secret of 18 bytes", "cacheSize: -5", `realm: "\""`},
 		},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			o := merged(options{"signingSecret": secret}, test.options)
-			before := len(e.log.String())
-			_, err := e.new(context.Background(), &spy{}, o, "jwt@file")
+			o := options{"signingSecret": minted.Secret}.With(test.options)
+			var err error
+			logged := e.Logged(t, func() { err = e.Refusal(o) })
 			if err == nil {
 				t.Errorf("%s: got no error, want %q", test.name, test.wants)
 				continue
 			}
-			got := err.Error() + e.log.String()[before:]
+			got := err.Error() + strings.Join(logged, "\n")
 			for _, secret := range append(secretsIn(o), "do not repeat this", "pass-word") {
 				if strings.Contains(got, secret) {
 					t.Errorf("%s: got %q, which repeats a secret", test.name, got)
@@ -306,15 +308,6 @@ func stringMap(pairs ...string) map[string]any {
 	return o
 }
 
-// merged are the options of all; nil removes one.
-func merged(all ...options) options {
-	o := claims{}
-	for _, some := range all {
-		o = o.with(claims(some))
-	}
-	return options(o)
-}
-
 func pkcs8(key *ecdh.PrivateKey) (string, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), err
@@ -323,9 +316,9 @@ func pkcs8(key *ecdh.PrivateKey) (string, error) {
 // New accepts an option in whatever kind a provider hands it over: files, labels, Kubernetes resources.
 func TestWeakOptions(t *testing.T) {
 	now := time.Now().Unix()
-	forAPI := token(t, valid().with(claims{"aud": "api", "scope": "read write"}))
-	expired := token(t, valid().with(claims{"exp": now - 100}))
-	due := token(t, valid().with(claims{"iat": now - 3000, "exp": now + 600}))
+	forAPI := minted.Token(t, minted.Valid().With(claims{"aud": "api", "scope": "read write"}))
+	expired := minted.Token(t, minted.Valid().With(claims{"exp": now - 100}))
+	due := minted.Token(t, minted.Valid().With(claims{"iat": now - 3000, "exp": now + 600}))
 	tests := []struct {
 		name    string
 		options options
@@ -352,8 +345,8 @@ func TestWeakOptions(t *testing.T) {
 		{"optional as a number", options{"optional": 1}, "", "served"},
 		{"cacheSize as text", options{"cacheSize": "5"}, forAPI, "served"},
 		{"cacheSize as a float", options{"cacheSize": float64(5)}, forAPI, "served"},
-		{"signingSecretBase64Encoded as text", options{"signingSecret": base64.StdEncoding.EncodeToString([]byte(secret)), "signingSecretBase64Encoded": "true"}, forAPI, "served"},
-		{"names in another case", options{"SIGNINGSECRET": secret, "signingSecret": nil, "Audience": "api", "FORWARDHEADERS": map[string]any{"X-Sub": "sub"}}, forAPI, "served"},
+		{"signingSecretBase64Encoded as text", options{"signingSecret": base64.StdEncoding.EncodeToString([]byte(minted.Secret)), "signingSecretBase64Encoded": "true"}, forAPI, "served"},
+		{"names in another case", options{"SIGNINGSECRET": minted.Secret, "signingSecret": nil, "Audience": "api", "FORWARDHEADERS": map[string]any{"X-Sub": "sub"}}, forAPI, "served"},
 		{"a map with any keys", options{"renew": map[any]any{"before": "1000"}}, due, "served, renewed"},
 		{"empty maps", options{"renew": map[string]any{}, "cookie": map[string]any{}, "issue": map[string]any{}, "clientConfig": map[string]any{"tls": map[string]any{}}, "forwardHeaders": map[string]any{}}, forAPI, "served"},
 		{"empty lists", options{"audience": []any{}, "scopes": []any{}, "algorithms": []any{}, "trustedIssuers": []any{}}, forAPI, "served"},
@@ -361,15 +354,15 @@ func TestWeakOptions(t *testing.T) {
 		{"a trusted issuer in a list of any", options{"trustedIssuers": []any{map[string]any{"issuer": "https://a.example"}}, "audience": "api"}, forAPI, "served"},
 		{"a name for each case of a header", options{"forwardHeaders": map[string]any{"x-SUB": "sub"}}, forAPI, "served"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			handler, _ := e.middleware(t, merged(options{"signingSecret": secret}, test.options))
+			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret}.With(test.options))
 			var header http.Header
 			if test.token != "" {
-				header = bearer(test.token)
+				header = bothways.Bearer(test.token)
 			}
-			rec := send(t, handler, "GET", "/", header, nil)
-			got := answered(t, rec)
+			rec := bothways.Send(t, handler, "GET", "/", header, nil)
+			got := bothways.Outcome(t, rec)
 			if rec.Header().Get("Authorization") != "" {
 				got += ", renewed"
 			}
@@ -396,13 +389,13 @@ func TestLoggedOptions(t *testing.T) {
 		{"a secret alone", options{}, ""},
 		{"a missing file", options{"publicKey": "/no/such/file/is/there.pem"}, `publicKey: the file "/no/such/file/is/there.pem" cannot be used: it is missing or unreadable`},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			before := len(e.log.String())
-			e.middleware(t, merged(options{"signingSecret": secret, "realm": distinct()}, test.options))
-			got := e.log.String()[before:]
-			if test.want == "" && got != "" || !strings.Contains(got, test.want) || strings.Count(got, "\n") > 1 {
-				t.Errorf("%s: got the log %q, want one line with %q", test.name, got, test.want)
+			got := e.Logged(t, func() {
+				e.Middleware(t, options{"signingSecret": minted.Secret, "realm": distinct()}.With(test.options))
+			})
+			if test.want == "" && len(got) > 0 || test.want != "" && (len(got) != 1 || !strings.Contains(got[0], test.want)) {
+				t.Errorf("%s: got the log %q, want one line with %q, or none if that is empty", test.name, got, test.want)
 			}
 		}
 	})
@@ -410,10 +403,10 @@ func TestLoggedOptions(t *testing.T) {
 
 // A block for Traefik Hub's JWT middleware works as it is: that of its documentation, but for the secret's length.
 func TestHubBlock(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, options{
-			"signingSecret": secret, "signingSecretBase64Encoded": false, "publicKey": pemText(t, "PKIX", keyPair(t, "P-256")),
-			"jwksFile": jwkSet(t, publicJWK(t, keyPair(t, "P-384")).with(jwk{"kid": "a"})), "jwksUrl": "https://a.example/hub",
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, options{
+			"signingSecret": minted.Secret, "signingSecretBase64Encoded": false, "publicKey": minted.PEM(t, "PKIX", minted.Key(t, "P-256")),
+			"jwksFile": minted.JWKSet(t, minted.PublicJWK(t, minted.Key(t, "P-384")).With(jwk{"kid": "a"})), "jwksUrl": "https://a.example/hub",
 			"forwardAuthorization": true, "tokenKey": "jwt", "claims": "Equals(`grp`, `admin`)", "usernameClaim": "sub",
 			"forwardHeaders": map[string]any{"Group": "grp", "Expires-At": "exp"},
 			"clientConfig":   map[string]any{"tls": map[string]any{"insecureSkipVerify": true}, "timeoutSeconds": 5, "maxRetries": 3},
@@ -421,17 +414,17 @@ func TestHubBlock(t *testing.T) {
 		exp := time.Now().Unix() + 3600
 		admin := claims{"grp": "admin", "exp": exp}
 		for _, token := range []string{
-			token(t, admin),
-			signedBy(t, keyPair(t, "P-256"), claims{"alg": "ES256"}, admin),
-			signedBy(t, keyPair(t, "P-384"), claims{"alg": "ES384", "kid": "a"}, admin),
+			minted.Token(t, admin),
+			minted.Signed(t, minted.Key(t, "P-256"), claims{"alg": "ES256"}, admin),
+			minted.Signed(t, minted.Key(t, "P-384"), claims{"alg": "ES384", "kid": "a"}, admin),
 		} {
-			rec := send(t, handler, "GET", "/?a=b&jwt="+token, nil, nil)
-			h := service.request.Header
-			if got := answered(t, rec); got != "served" || h.Get("Group") != "admin" || h.Get("Expires-At") != fmt.Sprint(exp) || service.request.URL.RawQuery != "a=b&jwt="+token {
-				t.Errorf("got %s, %v and %s", got, h, service.request.URL.RawQuery)
+			rec := bothways.Send(t, handler, "GET", "/?a=b&jwt="+token, nil, nil)
+			h := service.Request().Header
+			if got := bothways.Outcome(t, rec); got != "served" || h.Get("Group") != "admin" || h.Get("Expires-At") != fmt.Sprint(exp) || service.Request().URL.RawQuery != "a=b&jwt="+token {
+				t.Errorf("got %s, %v and %s", got, h, service.Request().URL.RawQuery)
 			}
 		}
-		if got := verdict(t, handler, token(t, admin.with(claims{"grp": "user"}))); got != "403 claims_not_sufficient" {
+		if got := bothways.Verdict(t, handler, minted.Token(t, admin.With(claims{"grp": "user"}))); got != "403 claims_not_sufficient" {
 			t.Errorf("got %s, want 403 claims_not_sufficient", got)
 		}
 	})
@@ -439,9 +432,9 @@ func TestHubBlock(t *testing.T) {
 
 // The defaults show in what a client sees.
 func TestDefaults(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, options{"signingSecret": secret, "cookie": map[string]any{"name": "session"}})
-		rec := send(t, handler, "GET", "/", http.Header{"Cookie": {"session=x"}}, nil)
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "cookie": map[string]any{"name": "session"}})
+		rec := bothways.Send(t, handler, "GET", "/", http.Header{"Cookie": {"session=x"}}, nil)
 		if got, want := rec.Header().Get("Set-Cookie"), "session=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax"; got != want {
 			t.Errorf("got Set-Cookie %q, want %q", got, want)
 		}
@@ -449,8 +442,8 @@ func TestDefaults(t *testing.T) {
 			t.Errorf("got the challenge %q, want the realm api", got)
 		}
 		now := time.Now().Unix()
-		handler, _ = e.middleware(t, options{"signingSecret": secret, "renew": map[string]any{"before": "99%"}})
-		rec = send(t, handler, "GET", "/", bearer(token(t, valid().with(claims{"iat": now - 1000}))), nil)
+		handler, _ = e.Middleware(t, options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "99%"}})
+		rec = bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, minted.Valid().With(claims{"iat": now - 1000}))), nil)
 		if got := rec.Header().Get("Authorization"); !strings.HasPrefix(got, "Bearer ") {
 			t.Errorf("got Authorization %q, want a renewed token", got)
 		}
@@ -460,7 +453,7 @@ func TestDefaults(t *testing.T) {
 		}
 	})
 	// Natively only: Traefik hands over what the interpreted CreateConfig returns, and never nothing.
-	if _, err := slidingjwt.New(context.Background(), &spy{}, nil, "jwt@file"); err == nil {
+	if _, err := slidingjwt.New(context.Background(), &bothways.Spy{}, nil, "jwt@file"); err == nil {
 		t.Error("New without a configuration: got no error, want one")
 	}
 }

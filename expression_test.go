@@ -1,10 +1,12 @@
 package slidingjwt_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // expressionClaims are those of Traefik Hub's documentation, and some that it has no example for.
@@ -154,15 +156,15 @@ func TestExpressions(t *testing.T) {
 		{"Equals(`quote\"d`, `ye\"s`)", true},
 		{`Equals("unicode", "\u017elu\u0165ou\u010dk\u00fd")`, true},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		token := written(`{"alg":"HS256"}`, expressionClaims)
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		token := minted.Written(`{"alg":"HS256"}`, expressionClaims)
 		for _, test := range tests {
-			handler, _ := e.middleware(t, options{"signingSecret": secret, "claims": test.expression})
+			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "claims": test.expression})
 			want := "403 claims_not_sufficient"
 			if test.want {
 				want = "served"
 			}
-			if got := verdict(t, handler, token); got != want {
+			if got := bothways.Verdict(t, handler, token); got != want {
 				t.Errorf("%s: got %s, want %s", test.expression, got, want)
 			}
 		}
@@ -224,9 +226,9 @@ func TestBadExpressions(t *testing.T) {
 		{"Equals(`a`, `b`); Equals(`a`, `b`)", 17, ""},
 		{"Equals(`a`, `b`) // admins alone\n&& Equals(`c`, `d`)", 1, ""},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			_, err := e.new(context.Background(), &spy{}, options{"signingSecret": secret, "claims": test.expression}, "jwt@file")
+			err := e.Refusal(options{"signingSecret": minted.Secret, "claims": test.expression})
 			if err == nil {
 				t.Errorf("%q: got no error, want one at column %d", test.expression, test.column)
 				continue

@@ -3,7 +3,6 @@ package slidingjwt_test
 import (
 	"bufio"
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -15,21 +14,17 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// withPayload is an HS256 token of a payload as it is written; EXP in it is an hour from now.
-func withPayload(t testing.TB, payload string) string {
-	t.Helper()
-	payload = strings.ReplaceAll(payload, "EXP", fmt.Sprint(time.Now().Unix()+3600))
-	return hs256(segment(t, map[string]string{"alg": "HS256", "typ": "JWT"}) + "." + base64url(payload))
-}
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
+)
 
 const absent = "(absent)"
 
 // forwardedValue is a header that the service saw, or absent.
-func forwardedValue(t testing.TB, service *spy, name string) string {
+func forwardedValue(t testing.TB, service *bothways.Spy, name string) string {
 	t.Helper()
-	values, there := service.request.Header[name]
+	values, there := service.Request().Header[name]
 	if !there {
 		return absent
 	}
@@ -106,15 +101,15 @@ func TestForwardedValues(t *testing.T) {
 		{"list of an object and what a comma is in", `[{"a": 1}, "b,c", null]`, `[{"a":1},"b,c",null]`},
 		{"list of what a comma is in and an object", `["b,c", null, {"a": 1}]`, `["b,c",null,{"a":1}]`},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-Claim": "c"}})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "forwardHeaders": map[string]any{"X-Claim": "c"}})
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				plain := withPayload(t, `{"exp":EXP,"c":`+test.claim+`}`)
 				escaped := withPayload(t, `{"exp":EXP,"c":`+test.claim+`,"other":"\u0041"}`) // Such claims are read in another way.
 				// The second time each is remembered. What a client claims itself shows up in none.
 				for _, text := range []string{plain, plain, escaped, escaped} {
-					rec := send(t, handler, "GET", "/", http.Header{"Authorization": {"Bearer " + text}, "X-Claim": {"spoofed"}}, nil)
+					rec := bothways.Send(t, handler, "GET", "/", http.Header{"Authorization": {"Bearer " + text}, "X-Claim": {"spoofed"}}, nil)
 					if rec.Code != 200 {
 						t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
 					}
@@ -157,15 +152,15 @@ func TestForwardedPaths(t *testing.T) {
 		{".", "empty"},
 		{"größe", "1"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		headers := map[string]any{}
 		for i, test := range tests {
 			headers[fmt.Sprintf("X-Path-%d", i)] = test.path
 		}
-		handler, service := e.middleware(t, options{"signingSecret": secret, "forwardHeaders": headers})
+		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "forwardHeaders": headers})
 		text := withPayload(t, payload)
 		for range [2]int{} {
-			rec := send(t, handler, "GET", "/", bearer(text), nil)
+			rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(text), nil)
 			if rec.Code != 200 {
 				t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
 			}
@@ -201,30 +196,30 @@ var situations = []struct {
 }
 
 // eachSituation calls back in each situation with a way to send more headers, and what the service is to see of them.
-func eachSituation(t *testing.T, e engine, try func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header)) {
+func eachSituation(t *testing.T, e bothways.Engine, try func(t *testing.T, handler http.Handler, service *bothways.Spy, request func() *http.Request, seen http.Header)) {
 	t.Helper()
 	for _, s := range situations {
-		o := options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-User-Id": "sub", "From": "email", "X-Roles": "roles"}}
+		o := options{"signingSecret": minted.Secret, "forwardHeaders": map[string]any{"X-User-Id": "sub", "From": "email", "X-Roles": "roles"}}
 		if !strings.Contains(s.name, "remembered") { // Without a cookie more headers are ordinary.
 			o["cookie"] = map[string]any{"name": "session"}
 		}
-		handler, service := e.middleware(t, o.and(s.options))
-		full := valid().with(claims{"email": "ada@example.com"})
+		handler, service := e.Middleware(t, o.With(s.options))
+		full := minted.Valid().With(claims{"email": "ada@example.com"})
 		placeholders := []string{
-			"ONE", token(t, full), "WITHOUT", token(t, full.with(claims{"sub": nil, "email": nil})),
-			"DUE", token(t, full.with(claims{"iat": time.Now().Unix() - 3000})), "FRESH", "",
+			"ONE", minted.Token(t, full), "WITHOUT", minted.Token(t, full.With(claims{"sub": nil, "email": nil})),
+			"DUE", minted.Token(t, full.With(claims{"iat": time.Now().Unix() - 3000})), "FRESH", "",
 		}
 		n := 0
 		request := func() *http.Request {
 			n++
-			placeholders[len(placeholders)-1] = token(t, full.with(claims{"n": n}))
+			placeholders[len(placeholders)-1] = minted.Token(t, full.With(claims{"n": n}))
 			req := httptest.NewRequest(s.method, "/", nil)
-			req.Header = s.sent.header(placeholders...)
+			req.Header = s.sent.Header(placeholders...)
 			return req
 		}
 		t.Run(s.name, func(t *testing.T) {
 			handler.ServeHTTP(httptest.NewRecorder(), request())
-			try(t, handler, service, request, s.seen.header(placeholders...))
+			try(t, handler, service, request, s.seen.Header(placeholders...))
 		})
 	}
 }
@@ -235,18 +230,18 @@ func TestSpoofedHeaders(t *testing.T) {
 		"X!User!Id", "X#User#Id", "X$User$Id", "X%User%Id", "X&User&Id", "X'User'Id", "X*User*Id", "X+User+Id", "X^User^Id", "X`User`Id",
 		"X|User|Id", "X~User~Id", "X_Roles", "X-Roles", "x.roles", "From", "FROM", "from",
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *bothways.Spy, request func() *http.Request, seen http.Header) {
 			check := func(req *http.Request, name string) {
 				t.Helper()
-				service.request = nil
+				service.Forget()
 				rec := httptest.NewRecorder()
 				handler.ServeHTTP(rec, req)
-				if service.request == nil {
+				if service.Request() == nil {
 					t.Fatalf("%s: got %d %s, want 200", name, rec.Code, rec.Body)
 				}
-				if !reflect.DeepEqual(service.request.Header, seen) {
-					t.Errorf("%s: got %v, want %v", name, service.request.Header, seen)
+				if !reflect.DeepEqual(service.Request().Header, seen) {
+					t.Errorf("%s: got %v, want %v", name, service.Request().Header, seen)
 				}
 			}
 			all := request()
@@ -267,15 +262,15 @@ func TestOtherHeadersStay(t *testing.T) {
 		"X-User": {"1"}, "X-User-Ids": {"2"}, "Xuserid": {"3"}, "X--User-Id": {"4"}, "User-Id": {"5"}, "X-User-Id-": {"6"}, "X-Role": {"7", "8"},
 		"Accept": {"a", "b"}, "X-Forwarded-For": {"10.0.0.1"}, "Te": {"trailers"}, "Connection": {"keep-alive"}, "X_Other": {""}, "Referer": {"x"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *bothways.Spy, request func() *http.Request, seen http.Header) {
 			req := request()
 			for name, values := range others {
 				req.Header[name], seen[name] = values, values
 			}
 			handler.ServeHTTP(httptest.NewRecorder(), req)
-			if !reflect.DeepEqual(service.request.Header, seen) {
-				t.Errorf("got %v, want %v", service.request.Header, seen)
+			if !reflect.DeepEqual(service.Request().Header, seen) {
+				t.Errorf("got %v, want %v", service.Request().Header, seen)
 			}
 		})
 	})
@@ -292,19 +287,19 @@ func TestConnectionNamesClaimHeader(t *testing.T) {
 		{lines{"Connection: From", "Connection: keep-alive", "Connection: X-USER-ID, X-Other"}, lines{"Connection: keep-alive, X-Other"}},
 		{lines{"Connection: keep-alive"}, lines{"Connection: keep-alive"}},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, seen http.Header) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *bothways.Spy, request func() *http.Request, seen http.Header) {
 			for _, test := range tests {
 				req, want := request(), seen.Clone()
-				for name, values := range test.sent.header() {
+				for name, values := range test.sent.Header() {
 					req.Header[name] = values
 				}
-				for name, values := range test.seen.header() {
+				for name, values := range test.seen.Header() {
 					want[name] = values
 				}
 				handler.ServeHTTP(httptest.NewRecorder(), req)
-				if !reflect.DeepEqual(service.request.Header, want) {
-					t.Errorf("%v: got %v, want %v", test.sent, service.request.Header, want)
+				if !reflect.DeepEqual(service.Request().Header, want) {
+					t.Errorf("%v: got %v, want %v", test.sent, service.Request().Header, want)
 				}
 			}
 		})
@@ -313,12 +308,12 @@ func TestConnectionNamesClaimHeader(t *testing.T) {
 
 // An announced trailer is a header to some services.
 func TestSpoofedTrailers(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *spy, request func() *http.Request, _ http.Header) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		eachSituation(t, e, func(t *testing.T, handler http.Handler, service *bothways.Spy, request func() *http.Request, _ http.Header) {
 			req := request()
 			req.Trailer = http.Header{"X-User-Id": nil, "X_user_id": nil, "X.roles": nil, "From": nil, "X-Other": nil}
 			handler.ServeHTTP(httptest.NewRecorder(), req)
-			if got, want := service.request.Trailer, (http.Header{"X-Other": nil}); !reflect.DeepEqual(got, want) {
+			if got, want := service.Request().Trailer, (http.Header{"X-Other": nil}); !reflect.DeepEqual(got, want) {
 				t.Errorf("got %v, want %v", got, want)
 			}
 		})
@@ -338,7 +333,7 @@ func TestSpoofingOverTheNetwork(t *testing.T) {
 		{"unannounced trailer", "POST / HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-User-Id: eve\r\nX_User_Id: eve\r\n\r\n"},
 		{"folded line", "GET / HTTP/1.1\r\nHost: HOST\r\nAuthorization: Bearer TOKEN\r\nX-Other: 1\r\n X-User-Id: eve\r\n\r\n"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		var header, trailer http.Header
 		service := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(io.Discard, req.Body)
@@ -349,13 +344,13 @@ func TestSpoofingOverTheNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		handler, err := e.new(context.Background(), httputil.NewSingleHostReverseProxy(address), options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-User-Id": "sub"}}, "jwt@file")
+		handler, err := e.New(context.Background(), httputil.NewSingleHostReverseProxy(address), options{"signingSecret": minted.Secret, "forwardHeaders": map[string]any{"X-User-Id": "sub"}}, "jwt@file")
 		if err != nil {
 			t.Fatal(err)
 		}
 		gateway := httptest.NewServer(handler)
 		defer gateway.Close()
-		text := token(t, valid())
+		text := minted.Token(t, minted.Valid())
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				for range [2]int{} {
@@ -390,8 +385,6 @@ func TestSpoofingOverTheNetwork(t *testing.T) {
 	})
 }
 
-func base64url(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-
 // The header that is set has the configured name, in the form that Go gives it; its other spellings are removed.
 func TestForwardedName(t *testing.T) {
 	tests := []struct{ configured, seen string }{
@@ -400,17 +393,17 @@ func TestForwardedName(t *testing.T) {
 		{"X_USER", "X_user"},
 		{"x.user", "X.user"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		text := token(t, valid())
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		text := minted.Token(t, minted.Valid())
 		for _, test := range tests {
-			handler, service := e.middleware(t, options{"signingSecret": secret, "forwardHeaders": map[string]any{test.configured: "sub"}})
+			handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "forwardHeaders": map[string]any{test.configured: "sub"}})
 			for range [2]int{} {
-				sent := bearer(text)
+				sent := bothways.Bearer(text)
 				for _, spelling := range []string{"X-User", "x-user", "X_user", "X_USER", "X.user", "X.User"} {
 					sent[spelling] = []string{"eve"}
 				}
-				send(t, handler, "GET", "/", sent, nil)
-				if got, want := service.request.Header, (http.Header{test.seen: {"ada"}}); !reflect.DeepEqual(got, want) {
+				bothways.Send(t, handler, "GET", "/", sent, nil)
+				if got, want := service.Request().Header, (http.Header{test.seen: {"ada"}}); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: got %v, want %v", test.configured, got, want)
 				}
 			}
@@ -420,14 +413,14 @@ func TestForwardedName(t *testing.T) {
 
 // Over HTTP/2, where a service sees announced trailers once it has read the body.
 func TestSpoofedTrailersOverHTTP2(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		var body string
 		var header, trailer http.Header
 		service := http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 			text, _ := io.ReadAll(req.Body)
 			body, header, trailer = string(text), req.Header, req.Trailer
 		})
-		handler, err := e.new(context.Background(), service, options{"signingSecret": secret, "forwardHeaders": map[string]any{"X-User-Id": "sub"}}, "jwt@file")
+		handler, err := e.New(context.Background(), service, options{"signingSecret": minted.Secret, "forwardHeaders": map[string]any{"X-User-Id": "sub"}}, "jwt@file")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -435,13 +428,13 @@ func TestSpoofedTrailersOverHTTP2(t *testing.T) {
 		server.EnableHTTP2 = true
 		server.StartTLS()
 		defer server.Close()
-		text := token(t, valid())
+		text := minted.Token(t, minted.Valid())
 		for range [2]int{} {
 			req, err := http.NewRequest(http.MethodPost, server.URL, chunked{strings.NewReader("body")})
 			if err != nil {
 				t.Fatal(err)
 			}
-			req.Header = bearer(text)
+			req.Header = bothways.Bearer(text)
 			req.Trailer = http.Header{"X-User-Id": {"eve"}, "X_user_id": {"eve"}, "X-Other": {"1"}}
 			resp, err := server.Client().Do(req)
 			if err != nil {

@@ -12,26 +12,29 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // The fuzz targets are native only: Go's fuzzer instruments compiled code. Their seeds run with every test.
 
 // Any changed octet of an accepted token is refused, or leaves the claims the same.
 func FuzzChangedToken(f *testing.F) {
-	c := valid().with(claims{"exp": 4e9, "iat": 1e9, "roles": []string{"a", "b"}, "name": "Ada <Lovelace>"})
-	keys := map[string]any{"HS256": []byte(secret), "RS256": keyPair(f, "RSA"), "PS384": keyPair(f, "RSA"), "ES256": keyPair(f, "P-256"), "ES512": keyPair(f, "P-521"), "EdDSA": keyPair(f, "Ed25519")}
+	c := minted.Valid().With(claims{"exp": 4e9, "iat": 1e9, "roles": []string{"a", "b"}, "name": "Ada <Lovelace>"})
+	keys := map[string]any{"HS256": []byte(minted.Secret), "RS256": minted.Key(f, "RSA"), "PS384": minted.Key(f, "RSA"), "ES256": minted.Key(f, "P-256"), "ES512": minted.Key(f, "P-521"), "EdDSA": minted.Key(f, "Ed25519")}
 	algs := []string{"HS256", "RS256", "PS384", "ES256", "ES512", "EdDSA"}
 	tokens := make([]string, 0, len(algs))
 	for i, alg := range algs {
-		tokens = append(tokens, signedBy(f, keys[alg], claims{"alg": alg, "typ": "JWT"}, c))
+		tokens = append(tokens, minted.Signed(f, keys[alg], claims{"alg": alg, "typ": "JWT"}, c))
 		for _, at := range []int{0, 10, len(tokens[i]) / 2, len(tokens[i]) - 1} {
 			f.Add(uint(i), uint(at), byte('A'), false)
 			f.Add(uint(i), uint(at), byte('='), true)
 		}
 	}
-	handler, _ := native.middleware(f, options{
-		"signingSecret": secret, "cacheSize": 0,
-		"jwksFile": jwkSet(f, publicJWK(f, keyPair(f, "RSA")), publicJWK(f, keyPair(f, "P-256")), publicJWK(f, keyPair(f, "P-521")), publicJWK(f, keyPair(f, "Ed25519"))),
+	handler, _ := bothways.Native.Middleware(f, options{
+		"signingSecret": minted.Secret, "cacheSize": 0,
+		"jwksFile": minted.JWKSet(f, minted.PublicJWK(f, minted.Key(f, "RSA")), minted.PublicJWK(f, minted.Key(f, "P-256")), minted.PublicJWK(f, minted.Key(f, "P-521")), minted.PublicJWK(f, minted.Key(f, "Ed25519"))),
 	})
 	f.Fuzz(func(t *testing.T, which, position uint, octet byte, inserted bool) {
 		token := tokens[which%uint(len(tokens))]
@@ -40,7 +43,7 @@ func FuzzChangedToken(f *testing.F) {
 		if !inserted {
 			changed = token[:at] + string([]byte{octet}) + token[at+1:]
 		}
-		if got := verdict(t, handler, changed); got == "served" && fmt.Sprint(payload(t, strings.Trim(changed, " "))) != fmt.Sprint(payload(t, token)) {
+		if got := bothways.Verdict(t, handler, changed); got == "served" && fmt.Sprint(minted.Payload(t, strings.Trim(changed, " "))) != fmt.Sprint(minted.Payload(t, token)) {
 			t.Errorf("%q was served in place of %q", changed, token)
 		}
 	})
@@ -59,14 +62,14 @@ func FuzzSignedToken(f *testing.F) {
 	} {
 		f.Add(`{"alg":"HS256"}`, payload)
 	}
-	handler, service := native.middleware(f, options{"signingSecret": secret, "cacheSize": 0, "forwardHeaders": map[string]any{"X-Sub": "sub"}})
+	handler, service := bothways.Native.Middleware(f, options{"signingSecret": minted.Secret, "cacheSize": 0, "forwardHeaders": map[string]any{"X-Sub": "sub"}})
 	parser := jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithJSONNumber(), jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(30*time.Second), jwt.WithValidMethods([]string{"HS256"}))
 	f.Fuzz(func(t *testing.T, header, payload string) {
-		token := written(header, payload)
-		if len(token) > 8<<10 || verdict(t, handler, token) != "served" {
+		token := minted.Written(header, payload)
+		if len(token) > 8<<10 || bothways.Verdict(t, handler, token) != "served" {
 			return
 		}
-		read, err := parser.Parse(token, func(*jwt.Token) (any, error) { return []byte(secret), nil })
+		read, err := parser.Parse(token, func(*jwt.Token) (any, error) { return []byte(minted.Secret), nil })
 		if err != nil {
 			t.Fatalf("%s of %s was served, and golang-jwt says: %v", payload, header, err)
 		}
@@ -77,7 +80,7 @@ func FuzzSignedToken(f *testing.F) {
 		}
 		c := read.Claims.(jwt.MapClaims)
 		sub, _ := c["sub"].(string)
-		if got := service.request.Header.Get("X-Sub"); got != sub && got != "" {
+		if got := service.Request().Header.Get("X-Sub"); got != sub && got != "" {
 			t.Errorf("got X-Sub %q, want %q", got, sub)
 		}
 		if _, there := c["cnf"]; there {
@@ -150,32 +153,32 @@ func eachOnceValue(decoder *json.Decoder) error {
 
 // Whatever a request says, it is answered: with the service's response or with a refusal that has a reason.
 func FuzzRequest(f *testing.F) {
-	good := written(`{"alg":"HS256"}`, `{"sub":"ada","exp":4000000000}`)
+	good := minted.Written(`{"alg":"HS256"}`, `{"sub":"ada","exp":4000000000}`)
 	for _, authorization := range []string{"", "Bearer", "Bearer ", "bearer " + good, "Bearer " + good + " ", "Basic x", "Bearer " + good + "," + good, "Bearer a.b.c"} {
 		f.Add(authorization, "session="+good, "a=b&token="+good)
 		f.Add(authorization, "", "")
 	}
 	f.Add("", "session=x; session=y", "token=%zz&token=%41")
-	handler, service := native.middleware(f, options{"signingSecret": secret, "tokenKey": "token", "cookie": map[string]any{"name": "session"}, "forwardHeaders": map[string]any{"X-Sub": "sub"}})
+	handler, service := bothways.Native.Middleware(f, options{"signingSecret": minted.Secret, "tokenKey": "token", "cookie": map[string]any{"name": "session"}, "forwardHeaders": map[string]any{"X-Sub": "sub"}})
 	f.Fuzz(func(t *testing.T, authorization, cookie, query string) {
 		if strings.ContainsFunc(query, func(r rune) bool { return r <= ' ' || r == '#' || r > '~' }) {
 			return // No server parses such a request.
 		}
-		before := service.calls
-		rec := send(t, handler, "GET", "/path?"+query, http.Header{"Authorization": {authorization}, "Cookie": {cookie}, "X_Sub": {"eve"}}, nil)
-		got := answered(t, rec)
-		if served := service.calls > before; served != (got == "served") || !served && !strings.Contains(got, " ") {
+		before := service.Calls()
+		rec := bothways.Send(t, handler, "GET", "/path?"+query, http.Header{"Authorization": {authorization}, "Cookie": {cookie}, "X_Sub": {"eve"}}, nil)
+		got := bothways.Outcome(t, rec)
+		if served := service.Calls() > before; served != (got == "served") || !served && !strings.Contains(got, " ") {
 			t.Errorf("got %s, and the service was called: %t", got, served)
 		}
 		if got != "served" {
 			return
 		}
-		h := service.request.Header
+		h := service.Request().Header
 		if sub := h["X-Sub"]; len(sub) != 1 || sub[0] != "ada" || len(h["X_Sub"]) > 0 {
 			t.Errorf("got the headers %v, want X-Sub: ada", h)
 		}
-		if strings.Contains(fmt.Sprint(h["Authorization"], h["Cookie"], service.request.RequestURI), "session="+good) {
-			t.Errorf("got %v and %s, want no token", h, service.request.RequestURI)
+		if strings.Contains(fmt.Sprint(h["Authorization"], h["Cookie"], service.Request().RequestURI), "session="+good) {
+			t.Errorf("got %v and %s, want no token", h, service.Request().RequestURI)
 		}
 	})
 }

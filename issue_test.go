@@ -19,6 +19,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // answer is what a client gets.
@@ -38,7 +41,7 @@ type login struct {
 
 // logins are the ways in which a login service is behind the middleware: called by it, and through a reverse proxy as
 // in Traefik, with either protocol.
-func logins(t *testing.T, e engine, o options, service http.HandlerFunc, test func(t *testing.T, l *login)) {
+func logins(t *testing.T, e bothways.Engine, o options, service http.HandlerFunc, test func(t *testing.T, l *login)) {
 	t.Helper()
 	for _, way := range []string{"called", "proxied", "proxied from HTTP2"} {
 		t.Run(way, func(t *testing.T) {
@@ -57,7 +60,7 @@ func logins(t *testing.T, e engine, o options, service http.HandlerFunc, test fu
 				}
 				next = httputil.NewSingleHostReverseProxy(address)
 			}
-			handler, err := e.new(context.Background(), next, o, "login@file")
+			handler, err := e.New(context.Background(), next, o, "login@file")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +132,7 @@ func issued(t testing.TB, a answer) string {
 }
 
 var issueOptions = options{
-	"signingSecret": secret, "issuer": "https://login.example", "audience": []string{"api", "web"},
+	"signingSecret": minted.Secret, "issuer": "https://login.example", "audience": []string{"api", "web"},
 	"issue": map[string]any{"header": "X-Issue-Claims", "lifetime": "10m"},
 }
 
@@ -157,13 +160,13 @@ func TestIssuedClaims(t *testing.T) {
 		{"algorithm", options{"algorithms": []string{"HS512"}}, `{}`, `{"alg":"HS512","typ":"JWT"}`, `{` + ours + `}`, 600},
 		{"lifetime by default", options{"issue": map[string]any{"header": "X-Issue-Claims"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 900},
 		{"lifetime beyond the session", options{"renew": map[string]any{"maxSession": "5m"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 300},
-		{"private key", options{"privateKey": pemText(t, "PKCS8", keyPair(t, "P-256"))}, `{}`, `{"alg":"ES256","kid":"` + thumbprint(t, keyPair(t, "P-256")) + `","typ":"JWT"}`, `{` + ours + `}`, 600},
+		{"private key", options{"privateKey": minted.PEM(t, "PKCS8", minted.Key(t, "P-256"))}, `{}`, `{"alg":"ES256","kid":"` + minted.Thumbprint(t, minted.Key(t, "P-256")) + `","typ":"JWT"}`, `{` + ours + `}`, 600},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				o := issueOptions.and(test.options)
-				guard, guarded := e.middleware(t, o.and(options{"issue": nil, "renew": nil, "forwardHeaders": map[string]any{"X-Jti": "jti"}}))
+				o := issueOptions.With(test.options)
+				guard, guarded := e.Middleware(t, o.With(options{"issue": nil, "renew": nil, "forwardHeaders": map[string]any{"X-Jti": "jti"}}))
 				ids := map[string]bool{}
 				logins(t, e, o, func(rw http.ResponseWriter, _ *http.Request) {
 					rw.Header().Set("X-Issue-Claims", test.claims)
@@ -184,7 +187,7 @@ func TestIssuedClaims(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					c := payload(t, text)
+					c := minted.Payload(t, text)
 					iat, _ := c["iat"].(float64)
 					id, _ := c["jti"].(string)
 					if !near(iat-float64(now), 0) || len(id) != 22 || ids[id] {
@@ -195,7 +198,7 @@ func TestIssuedClaims(t *testing.T) {
 					if string(got) != want {
 						t.Errorf("got\n%s, want\n%s", got, want)
 					}
-					if rec := send(t, guard, "GET", "/", bearer(text), nil); rec.Code != 200 || guarded.request.Header.Get("X-Jti") != id {
+					if rec := bothways.Send(t, guard, "GET", "/", bothways.Bearer(text), nil); rec.Code != 200 || guarded.Request().Header.Get("X-Jti") != id {
 						t.Errorf("the issued token: got %d %s, want 200", rec.Code, rec.Body)
 					}
 				})
@@ -229,7 +232,7 @@ func TestIssuedTokenGoesBack(t *testing.T) {
 		{"cookie of the browser's session", options{"cookie": map[string]any{"name": "__Host-s", "sessionOnly": true, "sameSite": "strict"}}, nil, lines{"Set-Cookie: __Host-s=NEW; Path=/; HttpOnly; Secure; SameSite=Strict", expires, session, noStore}},
 		{"cookie with Origin", options{"cookie": map[string]any{"name": "session", "path": "/a", "domain": "a.example"}}, http.Header{"Origin": {"https://a.example"}}, lines{"Set-Cookie: session=NEW; Path=/a; Domain=a.example; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax", expires, session, noStore, "Access-Control-Expose-Headers: " + names}},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				// In described, a token lasts an hour, and its session between 79,999 and 80,020 seconds.
@@ -237,8 +240,8 @@ func TestIssuedTokenGoesBack(t *testing.T) {
 				if header, ok := test.options["renew"].(map[string]any); ok {
 					renew["header"] = header["header"]
 				}
-				o := options{"signingSecret": secret, "issue": map[string]any{"header": "X-Issue-Claims", "lifetime": "1h"}}.and(test.options).and(options{"renew": renew})
-				guard, _ := e.middleware(t, options{"signingSecret": secret})
+				o := options{"signingSecret": minted.Secret, "issue": map[string]any{"header": "X-Issue-Claims", "lifetime": "1h"}}.With(test.options).With(options{"renew": renew})
+				guard, _ := e.Middleware(t, options{"signingSecret": minted.Secret})
 				logins(t, e, o, func(rw http.ResponseWriter, _ *http.Request) {
 					rw.Header().Set("X-Issue-Claims", `{"sub":"ada"}`)
 					rw.Header().Set("X-Service", "1")
@@ -273,11 +276,11 @@ func TestNothingIssued(t *testing.T) {
 		{"an error of the service, not an object", lines{"X-Issue-Claims: none"}, 500, "sorry"},
 		{"an error of the service, two headers", lines{"X-Issue-Claims: " + claims, "X-Issue-Claims: " + claims}, 503, "sorry"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				logins(t, e, issueOptions.and(options{"cookie": map[string]any{"name": "session"}}), func(rw http.ResponseWriter, _ *http.Request) {
-					for name, values := range test.header.header() {
+				logins(t, e, issueOptions.With(options{"cookie": map[string]any{"name": "session"}}), func(rw http.ResponseWriter, _ *http.Request) {
+					for name, values := range test.header.Header() {
 						rw.Header()[name] = values
 					}
 					rw.Header()["Set-Cookie"] = []string{"theirs=1"}
@@ -290,7 +293,7 @@ func TestNothingIssued(t *testing.T) {
 						t.Errorf("got %d %q, want %d %q", a.status, a.body, test.status, test.body)
 					}
 					want := http.Header{"Set-Cookie": {"theirs=1"}, "Cache-Control": {"private"}}
-					for name, values := range test.header.header() {
+					for name, values := range test.header.Header() {
 						if !isClaimsHeader(name) {
 							want[name] = values
 						}
@@ -337,11 +340,11 @@ func TestIssuingFails(t *testing.T) {
 		{"over 8 KiB", nil, lines{`X-Issue-Claims: {"pad":"` + strings.Repeat("x", 6000) + `"}`}},
 		{"no key", options{"signingSecret": "", "privateKey": missing}, lines{`X-Issue-Claims: {"sub":"ada"}`}},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				logins(t, e, issueOptions.and(options{"cookie": map[string]any{"name": "session"}}).and(test.options), func(rw http.ResponseWriter, req *http.Request) {
-					for name, values := range test.header.header() {
+				logins(t, e, issueOptions.With(options{"cookie": map[string]any{"name": "session"}}).With(test.options), func(rw http.ResponseWriter, req *http.Request) {
+					for name, values := range test.header.Header() {
 						rw.Header()[name] = values
 					}
 					rw.Header()["X-Service"] = []string{"1"}
@@ -359,7 +362,7 @@ func TestIssuingFails(t *testing.T) {
 				}, func(t *testing.T, l *login) {
 					for _, sent := range []http.Header{{"X-Trailers": {"1"}, "Te": {"trailers"}}, nil} {
 						var a answer
-						logged := logOf(t, e, func() { a = l.send(t, "POST", sent) })
+						logged := e.Logged(t, func() { a = l.send(t, "POST", sent) })
 						want := http.Header{"Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"}, "Content-Length": {strconv.Itoa(len(a.body))}}
 						if a.status != 502 || !reflect.DeepEqual(a.header, want) || len(a.trailer) > 0 {
 							t.Errorf("got %d with the headers %v and the trailers %v, want 502 with %v", a.status, a.header, a.trailer, want)
@@ -382,7 +385,7 @@ func TestIssuingFails(t *testing.T) {
 
 // The claims header reaches no client in any spelling, and no service believes that it came from the gateway.
 func TestClaimsHeaderSpellings(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, spelling := range []string{"X-Issue-Claims", "x-issue-claims", "X_Issue_Claims", "X-Issue_Claims", "x.issue.claims", "X-ISSUE-CLAIMS"} {
 			t.Run(spelling, func(t *testing.T) {
 				logins(t, e, issueOptions, func(rw http.ResponseWriter, req *http.Request) {
@@ -412,13 +415,13 @@ func TestClaimsHeaderSpellings(t *testing.T) {
 
 // A token on the request is ignored: good, bad or double.
 func TestTokenOnIssuingRoute(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		good := token(t, valid())
-		logins(t, e, issueOptions.and(options{"cookie": map[string]any{"name": "session"}}), func(rw http.ResponseWriter, _ *http.Request) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		good := minted.Token(t, minted.Valid())
+		logins(t, e, issueOptions.With(options{"cookie": map[string]any{"name": "session"}}), func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("X-Issue-Claims", `{"sub":"ada"}`)
 		}, func(t *testing.T, l *login) {
 			for _, sent := range []http.Header{
-				bearer(good), bearer("bad"), bearer("bad bad"),
+				bothways.Bearer(good), bothways.Bearer("bad"), bothways.Bearer("bad bad"),
 				{"Authorization": {"Basic eDp5"}},
 				{"Cookie": {"session=" + good}},
 				{"Cookie": {"session=a; session=b"}},
@@ -426,7 +429,7 @@ func TestTokenOnIssuingRoute(t *testing.T) {
 				{"Authorization": {"Bearer " + good}, "Cookie": {"session=other"}},
 			} {
 				a := l.send(t, "POST", sent)
-				if a.status != 200 || payload(t, issued(t, a))["sub"] != "ada" {
+				if a.status != 200 || minted.Payload(t, issued(t, a))["sub"] != "ada" {
 					t.Errorf("%v: got %d %v, want a token for ada", sent, a.status, a.header)
 				}
 				for name := range sent {
@@ -512,7 +515,7 @@ func TestClaimsOutsideFinalResponse(t *testing.T) {
 			_, _ = io.WriteString(rw, "done")
 		}, nil, 0, ""},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				logins(t, e, issueOptions, test.respond, func(t *testing.T, l *login) {
@@ -521,7 +524,7 @@ func TestClaimsOutsideFinalResponse(t *testing.T) {
 						t.Fatalf("got %d %q, want it done", a.status, a.body)
 					}
 					text := issued(t, a)
-					if text != "" != (test.sub != nil) || text != "" && payload(t, text)["sub"] != test.sub {
+					if text != "" != (test.sub != nil) || text != "" && minted.Payload(t, text)["sub"] != test.sub {
 						t.Errorf("got the token %q, want one for %v", text, test.sub)
 					}
 					if len(a.hints) != test.hints {
@@ -538,12 +541,12 @@ func TestClaimsOutsideFinalResponse(t *testing.T) {
 
 // What a client claims in its own trailers reaches no service.
 func TestClaimsInRequestTrailer(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, issueOptions)
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, issueOptions)
 		req := httptest.NewRequest("POST", "/", nil)
 		req.Trailer = http.Header{"X-Issue-Claims": nil, "X_issue_claims": nil, "X-Other": nil}
 		handler.ServeHTTP(httptest.NewRecorder(), req)
-		if got, want := service.request.Trailer, (http.Header{"X-Other": nil}); !reflect.DeepEqual(got, want) {
+		if got, want := service.Request().Trailer, (http.Header{"X-Other": nil}); !reflect.DeepEqual(got, want) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	})
@@ -551,9 +554,9 @@ func TestClaimsInRequestTrailer(t *testing.T) {
 
 // Many logins at once do not get each other's tokens.
 func TestIssuingAtOnce(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, issueOptions)
-		service.respond = func(rw http.ResponseWriter, req *http.Request) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, issueOptions)
+		service.Respond = func(rw http.ResponseWriter, req *http.Request) {
 			rw.Header().Set("X-Issue-Claims", `{"sub":"`+req.URL.Path+`"}`)
 			rw.WriteHeader(http.StatusNoContent)
 		}
@@ -565,7 +568,7 @@ func TestIssuingAtOnce(t *testing.T) {
 				path := fmt.Sprintf("/%d", i)
 				rec := httptest.NewRecorder()
 				handler.ServeHTTP(rec, httptest.NewRequest("POST", path, nil))
-				if got := payload(t, renewedToken(rec))["sub"]; got != path {
+				if got := minted.Payload(t, renewedToken(rec))["sub"]; got != path {
 					t.Errorf("got a token for %v, want %s", got, path)
 				}
 			}()
@@ -575,27 +578,27 @@ func TestIssuingAtOnce(t *testing.T) {
 }
 
 func TestPublishedKeys(t *testing.T) {
-	rsaKey, ec, ed, other := keyPair(t, "RSA"), keyPair(t, "P-256"), keyPair(t, "Ed25519"), keyPair(t, "P-384")
-	published := func(key jwk, kid string) jwk { return key.with(jwk{"kid": kid, "use": "sig"}) }
+	rsaKey, ec, ed, other := minted.Key(t, "RSA"), minted.Key(t, "P-256"), minted.Key(t, "Ed25519"), minted.Key(t, "P-384")
+	published := func(key jwk, kid string) jwk { return key.With(jwk{"kid": kid, "use": "sig"}) }
 	tests := []struct {
 		name    string
 		options options
 		want    []jwk
 	}{
-		{"private key", options{"privateKey": pemText(t, "PKCS8", ec)}, []jwk{published(publicJWK(t, ec), thumbprint(t, ec))}},
-		{"RSA", options{"privateKey": pemText(t, "PKCS1", rsaKey)}, []jwk{published(publicJWK(t, rsaKey), thumbprint(t, rsaKey))}},
-		{"JWK Set", options{"jwksFile": jwkSet(t, privateJWK(t, rsaKey).with(jwk{"kid": "a", "alg": "PS256"}), publicJWK(t, ed).with(jwk{"kid": "b"}), privateJWK(t, ec), secretJWK(secret).with(jwk{"kid": "s"}))}, []jwk{
-			published(publicJWK(t, rsaKey), "a").with(jwk{"alg": "PS256"}), published(publicJWK(t, ed), "b"), published(publicJWK(t, ec), thumbprint(t, ec)),
+		{"private key", options{"privateKey": minted.PEM(t, "PKCS8", ec)}, []jwk{published(minted.PublicJWK(t, ec), minted.Thumbprint(t, ec))}},
+		{"RSA", options{"privateKey": minted.PEM(t, "PKCS1", rsaKey)}, []jwk{published(minted.PublicJWK(t, rsaKey), minted.Thumbprint(t, rsaKey))}},
+		{"JWK Set", options{"jwksFile": minted.JWKSet(t, minted.PrivateJWK(t, rsaKey).With(jwk{"kid": "a", "alg": "PS256"}), minted.PublicJWK(t, ed).With(jwk{"kid": "b"}), minted.PrivateJWK(t, ec), minted.SecretJWK(minted.Secret).With(jwk{"kid": "s"}))}, []jwk{
+			published(minted.PublicJWK(t, rsaKey), "a").With(jwk{"alg": "PS256"}), published(minted.PublicJWK(t, ed), "b"), published(minted.PublicJWK(t, ec), minted.Thumbprint(t, ec)),
 		}},
-		{"secrets and foreign keys are left out", options{"signingSecret": secret, "privateKey": pemText(t, "PKCS8", ec), "publicKey": pemText(t, "PKIX", other), "jwksUrl": "https://keys.invalid/set"}, []jwk{published(publicJWK(t, ec), thumbprint(t, ec))}},
+		{"secrets and foreign keys are left out", options{"signingSecret": minted.Secret, "privateKey": minted.PEM(t, "PKCS8", ec), "publicKey": minted.PEM(t, "PKIX", other), "jwksUrl": "https://keys.invalid/set"}, []jwk{published(minted.PublicJWK(t, ec), minted.Thumbprint(t, ec))}},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				handler, service := e.middleware(t, test.options.and(options{"publishJwks": true}))
+				handler, service := e.Middleware(t, test.options.With(options{"publishJwks": true}))
 				// A token, a preflight or a body make no difference.
-				for _, sent := range []http.Header{nil, bearer("bad"), {"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"GET"}}} {
-					rec := send(t, handler, "GET", "/any/path?a=1", sent, nil)
+				for _, sent := range []http.Header{nil, bothways.Bearer("bad"), {"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"GET"}}} {
+					rec := bothways.Send(t, handler, "GET", "/any/path?a=1", sent, nil)
 					var got struct{ Keys []jwk }
 					if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
 						t.Fatalf("got %s: %v", rec.Body, err)
@@ -610,20 +613,20 @@ func TestPublishedKeys(t *testing.T) {
 							t.Errorf("got the secret member %s", member)
 						}
 					}
-					head := send(t, handler, "HEAD", "/", sent, nil)
+					head := bothways.Send(t, handler, "HEAD", "/", sent, nil)
 					checkResponse(t, head, 200, want)
 					if head.Body.Len() > 0 {
 						t.Errorf("HEAD: got the body %s, want none", head.Body)
 					}
 				}
 				for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get"} {
-					rec := send(t, handler, method, "/", nil, nil)
+					rec := bothways.Send(t, handler, method, "/", nil, nil)
 					checkResponse(t, rec, 405, http.Header{
 						"Allow": {"GET, HEAD"}, "Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"}, "Content-Length": {strconv.Itoa(rec.Body.Len())},
 					})
 					checkProblem(t, rec.Body.String(), 405, "method_not_allowed", "only GET and HEAD are served here")
 				}
-				if service.calls > 0 {
+				if service.Calls() > 0 {
 					t.Error("the service was called")
 				}
 			})
@@ -633,16 +636,16 @@ func TestPublishedKeys(t *testing.T) {
 
 // What one gateway publishes, another verifies with, also after a rotation.
 func TestPublishedKeysVerify(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		keys := options{"jwksFile": jwkSet(t, privateJWK(t, keyPair(t, "Ed25519")).with(jwk{"alg": "Ed25519"}), publicJWK(t, keyPair(t, "P-256")).with(jwk{"kid": "old"}))}
-		publisher, _ := e.middleware(t, keys.and(options{"publishJwks": true}))
-		published := send(t, publisher, "GET", "/", nil, nil).Body.String()
-		issuer, service := e.middleware(t, keys.and(options{"issue": map[string]any{"header": "X-Issue-Claims"}}))
-		service.respond = func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X-Issue-Claims", `{"sub":"ada"}`) }
-		fresh := renewedToken(send(t, issuer, "POST", "/", nil, nil))
-		verifier, _ := e.middleware(t, options{"jwksFile": published})
-		for name, text := range map[string]string{"new key": fresh, "old key": signedBy(t, keyPair(t, "P-256"), claims{"alg": "ES256", "kid": "old"}, valid())} {
-			if rec := send(t, verifier, "GET", "/", bearer(text), nil); rec.Code != 200 {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		keys := options{"jwksFile": minted.JWKSet(t, minted.PrivateJWK(t, minted.Key(t, "Ed25519")).With(jwk{"alg": "Ed25519"}), minted.PublicJWK(t, minted.Key(t, "P-256")).With(jwk{"kid": "old"}))}
+		publisher, _ := e.Middleware(t, keys.With(options{"publishJwks": true}))
+		published := bothways.Send(t, publisher, "GET", "/", nil, nil).Body.String()
+		issuer, service := e.Middleware(t, keys.With(options{"issue": map[string]any{"header": "X-Issue-Claims"}}))
+		service.Respond = func(rw http.ResponseWriter, _ *http.Request) { rw.Header().Set("X-Issue-Claims", `{"sub":"ada"}`) }
+		fresh := renewedToken(bothways.Send(t, issuer, "POST", "/", nil, nil))
+		verifier, _ := e.Middleware(t, options{"jwksFile": published})
+		for name, text := range map[string]string{"new key": fresh, "old key": minted.Signed(t, minted.Key(t, "P-256"), claims{"alg": "ES256", "kid": "old"}, minted.Valid())} {
+			if rec := bothways.Send(t, verifier, "GET", "/", bothways.Bearer(text), nil); rec.Code != 200 {
 				t.Errorf("%s: got %d %s, want 200", name, rec.Code, rec.Body)
 			}
 		}
@@ -651,10 +654,10 @@ func TestPublishedKeysVerify(t *testing.T) {
 
 // Keys that were never read are not published as none.
 func TestPublishedKeysMissing(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, options{"publishJwks": true, "privateKey": filepath.Join(t.TempDir(), "missing.pem")})
-		rec := send(t, handler, "GET", "/", nil, nil)
-		if got, want := outcome(t, rec), "503 keys_unavailable"; got != want || rec.Header().Get("Retry-After") == "" {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"publishJwks": true, "privateKey": filepath.Join(t.TempDir(), "missing.pem")})
+		rec := bothways.Send(t, handler, "GET", "/", nil, nil)
+		if got, want := bothways.Outcome(t, rec), "503 keys_unavailable"; got != want || rec.Header().Get("Retry-After") == "" {
 			t.Errorf("got %s and %v, want %s and Retry-After", got, rec.Header(), want)
 		}
 	})

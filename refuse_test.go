@@ -2,7 +2,6 @@ package slidingjwt_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,11 +9,13 @@ import (
 	"net/url"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // refusals are the reasons for which a request with a token is refused. Each token would be due for renewal.
@@ -34,7 +35,7 @@ var refusals = []struct {
 	{"token_malformed", nil, `{"alg":"HS256","alg":"HS256"}`, nil, 401, "the token is malformed", `error="invalid_token"`, "", "16", true},
 	{"wrong_type", nil, `{"alg":"HS256","typ":"dpop+jwt"}`, nil, 401, "the token is of another type", `error="invalid_token"`, "", "16", false},
 	{"wrong_algorithm", nil, `{"alg":"none"}`, nil, 401, "the token's algorithm is not allowed", `error="invalid_token"`, "", "16", false},
-	{"unknown_key", options{"signingSecret": "", "jwksFile": `{"keys":[{"kty":"oct","kid":"a","k":"` + base64url(secret) + `"}]}`}, `{"alg":"HS256","kid":"b"}`, nil, 401, "the token's key is not known", `error="invalid_token"`, "", "16", false},
+	{"unknown_key", options{"signingSecret": "", "jwksFile": `{"keys":[{"kty":"oct","kid":"a","k":"` + minted.Base64(minted.Secret) + `"}]}`}, `{"alg":"HS256","kid":"b"}`, nil, 401, "the token's key is not known", `error="invalid_token"`, "", "16", false},
 	{"bad_signature", options{"signingSecret": "another secret: 0123456789 0123456789"}, `{"alg":"HS256"}`, nil, 401, "the token's signature is wrong", `error="invalid_token"`, "", "16", false},
 	{"malformed_claims", nil, `{"alg":"HS256"}`, claims{"sub": 1}, 401, "a claim of the token is missing or malformed", `error="invalid_token"`, "", "16", true},
 	{"no_expiry", nil, `{"alg":"HS256"}`, claims{"exp": nil}, 401, "the token has no expiry", `error="invalid_token"`, "", "16", true},
@@ -50,50 +51,18 @@ var refusals = []struct {
 }
 
 var refuseOptions = options{
-	"signingSecret": secret, "tokenKey": "access_token", "realm": "my API", "renew": map[string]any{"before": "99%"},
+	"signingSecret": minted.Secret, "tokenKey": "access_token", "realm": "my API", "renew": map[string]any{"before": "99%"},
 	"cookie": map[string]any{"name": "session", "domain": "example.com", "path": "/app", "sameSite": "Strict", "httpOnly": false},
 }
 
 const clearedCookie = "session=; Path=/app; Domain=example.com; Max-Age=0; Secure; SameSite=Strict"
 
-// dueClaims are those of a token that any renew.before of 99% finds due.
-func dueClaims() claims {
-	now := time.Now().Unix()
-	return claims{"sub": "ada", "iat": now - 3000, "exp": now + 600}
-}
-
-// checkResponse compares a response with its status and all its headers, and nothing more.
-func checkResponse(t testing.TB, rec *httptest.ResponseRecorder, status int, header http.Header) {
-	t.Helper()
-	if rec.Code != status {
-		t.Errorf("got status %d, want %d", rec.Code, status)
-	}
-	if got := rec.Result().Header; !reflect.DeepEqual(got, header) {
-		t.Errorf("got the headers\n%v, want\n%v", got, header)
-	}
-}
-
-// checkProblem compares a body with the problem that it is to be (RFC 9457).
-func checkProblem(t testing.TB, body string, status int, code, detail string) {
-	t.Helper()
-	var got map[string]any
-	if err := json.Unmarshal([]byte(body), &got); err != nil {
-		t.Fatalf("got %q, want a problem: %v", body, err)
-	}
-	want := map[string]any{
-		"type": "https://github.com/slidingjwt/slidingjwt/blob/main/docs/reasons.md#" + code, "title": http.StatusText(status), "status": float64(status), "detail": detail,
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}
-
 func TestRefusals(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, r := range refusals {
 			t.Run(r.code, func(t *testing.T) {
-				handler, service := e.middleware(t, refuseOptions.and(r.options))
-				text := hs256(base64url(r.jose) + "." + segment(t, dueClaims().with(r.claims)))
+				handler, service := e.Middleware(t, refuseOptions.With(r.options))
+				text := minted.HS256(minted.Base64(r.jose) + "." + minted.Segment(t, minted.Due().With(r.claims)))
 				common := http.Header{"Cache-Control": {"no-store"}}
 				if r.status == 503 {
 					common["Retry-After"] = []string{"1"}
@@ -112,10 +81,10 @@ func TestRefusals(t *testing.T) {
 					sent                 http.Header
 					isCookie             bool
 				}{
-					{"header", "GET", "/", bearer(text), false},
-					{"header again", "GET", "/", bearer(text), false},
-					{"header of a POST", "POST", "/", bearer(text), false},
-					{"header of a HEAD", "HEAD", "/", bearer(text), false},
+					{"header", "GET", "/", bothways.Bearer(text), false},
+					{"header again", "GET", "/", bothways.Bearer(text), false},
+					{"header of a POST", "POST", "/", bothways.Bearer(text), false},
+					{"header of a HEAD", "HEAD", "/", bothways.Bearer(text), false},
 					{"cookie", "GET", "/", http.Header{"Cookie": {"a=1; session=" + text}}, true},
 					{"cookie of a HEAD", "HEAD", "/", http.Header{"Cookie": {"session=" + text}}, true},
 					{"cookie from another site", "GET", "/", http.Header{"Cookie": {"session=" + text}, "Sec-Fetch-Site": {"cross-site"}}, true},
@@ -128,7 +97,7 @@ func TestRefusals(t *testing.T) {
 						if way.isCookie && r.clears {
 							want["Set-Cookie"] = []string{clearedCookie}
 						}
-						rec := send(t, handler, way.method, way.target, way.sent, nil)
+						rec := bothways.Send(t, handler, way.method, way.target, way.sent, nil)
 						length, err := strconv.Atoi(rec.Header().Get("Content-Length"))
 						if err != nil || length < 50 {
 							t.Errorf("got Content-Length %d, want the body's", length)
@@ -153,17 +122,17 @@ func TestRefusals(t *testing.T) {
 						want["Content-Type"] = []string{"application/grpc"}
 						want["Grpc-Status"] = []string{r.grpc}
 						want["Grpc-Message"] = []string{url.PathEscape(r.code + ": " + r.detail)}
-						sent := bearer(text)
+						sent := bothways.Bearer(text)
 						sent["Content-Type"] = []string{kind}
 						sent["Te"] = []string{"trailers"}
-						rec := send(t, handler, "POST", "/pkg.Service/Call", sent, strings.NewReader("\x00\x00\x00\x00\x00"))
+						rec := bothways.Send(t, handler, "POST", "/pkg.Service/Call", sent, strings.NewReader("\x00\x00\x00\x00\x00"))
 						checkResponse(t, rec, 200, want)
 						if rec.Body.Len() > 0 {
 							t.Errorf("got the body %q, want none", rec.Body)
 						}
 					})
 				}
-				if service.calls > 0 {
+				if service.Calls() > 0 {
 					t.Error("the service was called")
 				}
 			})
@@ -186,25 +155,25 @@ func TestRefusedForms(t *testing.T) {
 	}{
 		{"token_missing", "GET", nil, nil, 401, "no token was sent", `Bearer realm="my API"`, ""},
 		{"token_missing", "GET", http.Header{"Cookie": {"session="}}, nil, 401, "no token was sent", `Bearer realm="my API"`, ""},
-		{"malformed_authorization", "GET", bearer(""), nil, 400, "the Authorization header is malformed", `Bearer realm="my API", error="invalid_request", error_description="the Authorization header is malformed"`, ""},
+		{"malformed_authorization", "GET", bothways.Bearer(""), nil, 400, "the Authorization header is malformed", `Bearer realm="my API", error="invalid_request", error_description="the Authorization header is malformed"`, ""},
 		{"multiple_tokens", "GET", http.Header{"Cookie": {"session=a; session=b"}}, nil, 400, "more than one token was sent", `Bearer realm="my API", error="invalid_request", error_description="more than one token was sent"`, ""},
-		{"token_too_long", "GET", bearer(strings.Repeat("x", 8193)), nil, 400, "the token is longer than 8 KiB", `Bearer realm="my API", error="invalid_request", error_description="the token is longer than 8 KiB"`, ""},
+		{"token_too_long", "GET", bothways.Bearer(strings.Repeat("x", 8193)), nil, 400, "the token is longer than 8 KiB", `Bearer realm="my API", error="invalid_request", error_description="the token is longer than 8 KiB"`, ""},
 		{"token_too_long", "GET", http.Header{"Cookie": {"session=" + strings.Repeat("x", 8193)}}, nil, 400, "the token is longer than 8 KiB", `Bearer realm="my API", error="invalid_request", error_description="the token is longer than 8 KiB"`, clearedCookie},
 		{"malformed_form", "POST", form, failingReader{}, 400, "the form could not be read", `Bearer realm="my API", error="invalid_request", error_description="the form could not be read"`, ""},
 		{"cross_site", "POST", http.Header{"Cookie": {"session=DUE"}, "Sec-Fetch-Site": {"cross-site"}}, nil, 403, "the request comes from another site", "", ""},
 		{"cross_site", "POST", http.Header{"Cookie": {"session=bad"}, "Sec-Fetch-Site": {"cross-site"}}, nil, 403, "the request comes from another site", "", ""},
 		{"token_malformed", "GET", http.Header{"Cookie": {"session=bad"}}, nil, 401, "the token is malformed", `Bearer realm="my API", error="invalid_token", error_description="the token is malformed"`, clearedCookie},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, refuseOptions)
-		due := token(t, dueClaims())
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, refuseOptions)
+		due := minted.Token(t, minted.Due())
 		for _, test := range tests {
 			t.Run(test.code, func(t *testing.T) {
 				sent := test.sent.Clone()
 				for _, cookie := range sent["Cookie"] {
 					sent["Cookie"] = []string{strings.ReplaceAll(cookie, "DUE", due)}
 				}
-				rec := send(t, handler, test.method, "/", sent, test.body)
+				rec := bothways.Send(t, handler, test.method, "/", sent, test.body)
 				want := http.Header{
 					"Cache-Control": {"no-store"}, "Content-Type": {"application/problem+json"}, "Content-Length": {strconv.Itoa(rec.Body.Len())},
 				}
@@ -225,7 +194,7 @@ func TestRefusedForms(t *testing.T) {
 					sent = http.Header{}
 				}
 				sent["Content-Type"] = []string{"application/grpc"}
-				rec = send(t, handler, test.method, "/", sent, nil)
+				rec = bothways.Send(t, handler, test.method, "/", sent, nil)
 				want = http.Header{
 					"Cache-Control": {"no-store"}, "Content-Type": {"application/grpc"},
 					"Grpc-Status": {"16"}, "Grpc-Message": {url.PathEscape(test.code + ": " + test.detail)},
@@ -241,11 +210,11 @@ func TestRefusedForms(t *testing.T) {
 
 // Not every type that starts so is gRPC.
 func TestRefusalIsNotGRPC(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, options{"signingSecret": secret})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret})
 		for _, kind := range []string{"application/grpc-web", "application/grpc-web+proto", "application/grpcx", "text/plain", "application/json", ""} {
-			rec := send(t, handler, "POST", "/", http.Header{"Content-Type": {kind}}, strings.NewReader("x"))
-			if got, want := outcome(t, rec), "401 token_missing"; got != want {
+			rec := bothways.Send(t, handler, "POST", "/", http.Header{"Content-Type": {kind}}, strings.NewReader("x"))
+			if got, want := bothways.Outcome(t, rec), "401 token_missing"; got != want {
 				t.Errorf("%q: got %s, want %s", kind, got, want)
 			}
 		}
@@ -264,13 +233,13 @@ func TestRefusedCookieIsCleared(t *testing.T) {
 		{map[string]any{"name": "s", "sameSite": "none"}, "s=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None"},
 		{map[string]any{"name": "s", "secure": false, "httpOnly": false, "path": "/a", "domain": "a.example"}, "s=; Path=/a; Domain=a.example; Max-Age=0; SameSite=Lax"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			handler, _ := e.middleware(t, options{"signingSecret": secret, "cookie": test.cookie})
+			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "cookie": test.cookie})
 			rec := httptest.NewRecorder()
 			rec.Header()["Set-Cookie"] = []string{"other=1"}
 			req := httptest.NewRequest("GET", "/", nil)
-			req.Header["Cookie"] = []string{fmt.Sprint(test.cookie["name"]) + "=" + token(t, claims{"exp": 1000})}
+			req.Header["Cookie"] = []string{fmt.Sprint(test.cookie["name"]) + "=" + minted.Token(t, claims{"exp": 1000})}
 			handler.ServeHTTP(rec, req)
 			if got, want := rec.Header()["Set-Cookie"], []string{"other=1", test.want}; !reflect.DeepEqual(got, want) {
 				t.Errorf("got %q, want %q", got, want)
@@ -281,56 +250,25 @@ func TestRefusedCookieIsCleared(t *testing.T) {
 
 // A token that leeway no longer covers is cleared, whether it is remembered or not; one that it covers is served.
 func TestRefusedWhenLeewayEnds(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		now := time.Now().Unix()
 		for _, test := range []struct {
 			exp  int64
 			want string
-		}{{now - 20, "401 token_expired"}, {now - 10, "401 token_expired"}, {now, "200"}, {now + 60, "200"}} {
-			handler, _ := e.middleware(t, options{"signingSecret": secret, "leeway": "10s", "cookie": map[string]any{"name": "session"}})
-			text := token(t, claims{"exp": test.exp})
+		}{{now - 20, "401 token_expired"}, {now - 10, "401 token_expired"}, {now, "served"}, {now + 60, "served"}} {
+			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "leeway": "10s", "cookie": map[string]any{"name": "session"}})
+			text := minted.Token(t, claims{"exp": test.exp})
 			for range [2]int{} {
-				rec := send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + text}}, nil)
-				if got := outcome(t, rec); got != test.want {
+				rec := bothways.Send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + text}}, nil)
+				if got := bothways.Outcome(t, rec); got != test.want {
 					t.Errorf("exp now%+d: got %s, want %s", test.exp-now, got, test.want)
 				}
-				if isCleared := len(rec.Header()["Set-Cookie"]) > 0; isCleared != (test.want != "200") {
+				if isCleared := len(rec.Header()["Set-Cookie"]) > 0; isCleared != (test.want != "served") {
 					t.Errorf("exp now%+d: cleared: got %t", test.exp-now, isCleared)
 				}
 			}
 		}
 	})
-}
-
-// logOf returns the plugin's lines that are logged while do runs.
-func logOf(t testing.TB, e engine, do func()) []string {
-	t.Helper()
-	start := logged(t, e)
-	do()
-	end := logged(t, e)
-	var lines []string
-	for _, line := range strings.Split(e.log.String()[start:end], "\n") {
-		if _, text, isOurs := strings.Cut(line, "slidingjwt: "); isOurs {
-			lines = append(lines, text)
-		}
-	}
-	return lines
-}
-
-// logged returns the length of the log once all that was written is in it.
-func logged(t testing.TB, e engine) int {
-	t.Helper()
-	length := len(e.log.String())
-	if e.name != native.name {
-		return length
-	}
-	// The compiled plugin writes to a pipe: what is written last comes out last.
-	mark := fmt.Sprintf("(the log up to %d)", length)
-	fmt.Println(mark)
-	for !strings.Contains(e.log.String()[length:], mark) {
-		runtime.Gosched()
-	}
-	return len(e.log.String())
 }
 
 func TestRefusalIsLogged(t *testing.T) {
@@ -358,17 +296,17 @@ func TestRefusalIsLogged(t *testing.T) {
 		{"long path", "GET", "/" + long, nil, "192.0.2.7:1234", `refused token_missing: middleware "jwt@file", from "192.0.2.7:1234", "GET /` + long[:195] + `"`},
 		{"long address", "GET", "/", nil, long, `refused token_missing: middleware "jwt@file", from "` + long[:200] + `", "GET /"`},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, sourceOptions.and(options{"claims": "Equals(`sub`, `grace`)"}))
-		good := token(t, valid())
-		placeholders := []string{"GOOD", good, "EXPIRED", token(t, claims{"exp": 1000}), "FORGED", good[:len(good)-8] + "AAAAAAAA"}
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, sourceOptions.With(options{"claims": "Equals(`sub`, `grace`)"}))
+		good := minted.Token(t, minted.Valid())
+		placeholders := []string{"GOOD", good, "EXPIRED", minted.Token(t, claims{"exp": 1000}), "FORGED", good[:len(good)-8] + "AAAAAAAA"}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				for range [2]int{} {
 					req := httptest.NewRequest(test.method, strings.NewReplacer(placeholders...).Replace(test.target), nil)
-					req.Header = test.sent.header(placeholders...)
+					req.Header = test.sent.Header(placeholders...)
 					req.RemoteAddr = test.remote
-					got := logOf(t, e, func() { handler.ServeHTTP(httptest.NewRecorder(), req) })
+					got := e.Logged(t, func() { handler.ServeHTTP(httptest.NewRecorder(), req) })
 					// A line break in it would have made it two, and the second is looked at as well.
 					if len(got) != 1 || got[0] != test.want {
 						t.Errorf("got\n%q, want\n%q and nothing more", got, test.want)
@@ -380,13 +318,13 @@ func TestRefusalIsLogged(t *testing.T) {
 }
 
 func TestMiddlewareNameInLog(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, name := range []string{"a@docker", "b\"\n@file"} {
-			handler, err := e.new(context.Background(), &spy{}, options{"signingSecret": secret}, name)
+			handler, err := e.New(context.Background(), &bothways.Spy{}, options{"signingSecret": minted.Secret}, name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := logOf(t, e, func() { send(t, handler, "GET", "/", nil, nil) })
+			got := e.Logged(t, func() { bothways.Send(t, handler, "GET", "/", nil, nil) })
 			want := "refused token_missing: middleware " + strconv.Quote(name) + `, from "192.0.2.1:1234", "GET /"`
 			if len(got) != 1 || got[0] != want {
 				t.Errorf("got %q, want %q and nothing more", got, want)
@@ -397,39 +335,39 @@ func TestMiddlewareNameInLog(t *testing.T) {
 
 // What is served is not logged, and neither is what passes without a token.
 func TestServedIsNotLogged(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, options{"signingSecret": secret, "optional": true, "renew": map[string]any{"before": "99%"}})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "optional": true, "renew": map[string]any{"before": "99%"}})
 		preflight := http.Header{"Origin": {"https://a.example"}, "Access-Control-Request-Method": {"PUT"}}
-		got := logOf(t, e, func() {
-			send(t, handler, "GET", "/", bearer(token(t, valid())), nil)
-			send(t, handler, "GET", "/", bearer(token(t, dueClaims())), nil)
-			send(t, handler, "GET", "/", nil, nil)
-			send(t, handler, "OPTIONS", "/", preflight, nil)
+		got := e.Logged(t, func() {
+			bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, minted.Valid())), nil)
+			bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, minted.Due())), nil)
+			bothways.Send(t, handler, "GET", "/", nil, nil)
+			bothways.Send(t, handler, "OPTIONS", "/", preflight, nil)
 		})
-		if len(got) > 0 || service.calls != 4 {
-			t.Errorf("got %q and %d calls, want no line and 4", got, service.calls)
+		if len(got) > 0 || service.Calls() != 4 {
+			t.Errorf("got %q and %d calls, want no line and 4", got, service.Calls())
 		}
 	})
 }
 
 // Neither a token nor a secret is ever logged, or told to a client.
 func TestNothingSecretIsTold(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, refuseOptions.and(options{"jwksFile": filepath.Join(t.TempDir(), "missing.json")}))
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, refuseOptions.With(options{"jwksFile": filepath.Join(t.TempDir(), "missing.json")}))
 		var told strings.Builder
-		text := token(t, dueClaims().with(claims{"sub": "who-is-secret"}))
-		logged := logOf(t, e, func() {
+		text := minted.Token(t, minted.Due().With(claims{"sub": "who-is-secret"}))
+		logged := e.Logged(t, func() {
 			for _, bad := range []string{text[:len(text)-6] + "AAAAAA", text + ".x", text + "=", strings.Replace(text, ".", "..", 1), text[1:]} {
-				for _, sent := range []http.Header{bearer(bad), bearer(bad + " " + bad), {"Cookie": {"session=" + bad}}, {"Authorization": {"Bearer " + bad, bad}}} {
-					rec := send(t, handler, "GET", "/", sent, nil)
+				for _, sent := range []http.Header{bothways.Bearer(bad), bothways.Bearer(bad + " " + bad), {"Cookie": {"session=" + bad}}, {"Authorization": {"Bearer " + bad, bad}}} {
+					rec := bothways.Send(t, handler, "GET", "/", sent, nil)
 					_, _ = fmt.Fprint(&told, rec.Code, rec.Header(), rec.Body)
 				}
-				rec := send(t, handler, "GET", "/?access_token="+bad, nil, nil)
+				rec := bothways.Send(t, handler, "GET", "/?access_token="+bad, nil, nil)
 				_, _ = fmt.Fprint(&told, rec.Code, rec.Header(), rec.Body)
 			}
 		})
 		parts := strings.Split(text, ".")
-		for _, private := range []string{parts[1][:20], parts[2][:20], "who-is-secret", secret[:20]} {
+		for _, private := range []string{parts[1][:20], parts[2][:20], "who-is-secret", minted.Secret[:20]} {
 			if strings.Contains(strings.Join(logged, "\n"), private) {
 				t.Errorf("%q was logged", private)
 			}
@@ -445,8 +383,8 @@ func TestNothingSecretIsTold(t *testing.T) {
 
 // Over the network: a gRPC answer is its headers alone, and a HEAD's says how long a GET's would be.
 func TestRefusalOverTheNetwork(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, options{"signingSecret": secret})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret})
 		server := httptest.NewUnstartedServer(handler)
 		server.EnableHTTP2 = true
 		server.StartTLS()

@@ -13,21 +13,15 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
-
-// renewedToken is the bearer token that a response brings; empty: none.
-func renewedToken(rec *httptest.ResponseRecorder) string {
-	return strings.TrimPrefix(rec.Header().Get("Authorization"), "Bearer ")
-}
-
-// near says whether a number is what is wanted, but for the seconds that a slow machine may take.
-func near(got, want float64) bool { return got >= want-1 && got <= want+20 }
 
 func TestRenewalIsDue(t *testing.T) {
 	const never = 0
@@ -102,12 +96,12 @@ func TestRenewalIsDue(t *testing.T) {
 
 		{"off", nil, -3060, 540, nil, never},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				handler, _ := e.middleware(t, options{"signingSecret": secret, "renew": test.renew})
+				handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "renew": test.renew})
 				now := time.Now().Unix()
-				all := claims{"sub": "ada", "iat": now + test.iat, "exp": now + test.exp}.with(test.claims)
+				all := claims{"sub": "ada", "iat": now + test.iat, "exp": now + test.exp}.With(test.claims)
 				for name, claim := range test.claims {
 					switch value := claim.(type) {
 					case int:
@@ -116,9 +110,9 @@ func TestRenewalIsDue(t *testing.T) {
 						all[name] = value.at(now)
 					}
 				}
-				text := token(t, all)
+				text := minted.Token(t, all)
 				for range [2]int{} {
-					rec := send(t, handler, "GET", "/", bearer(text), nil)
+					rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(text), nil)
 					if rec.Code != 200 {
 						t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
 					}
@@ -132,14 +126,14 @@ func TestRenewalIsDue(t *testing.T) {
 						}
 						continue
 					}
-					got := payload(t, renewed)
+					got := minted.Payload(t, renewed)
 					if exp := got["exp"].(float64) - float64(now); !near(exp, test.want) {
 						t.Errorf("exp: got now%+g, want now%+g", exp, test.want)
 					}
 					if iat := got["iat"].(float64) - float64(now); !near(iat, 0) {
 						t.Errorf("iat: got now%+g, want now", iat)
 					}
-					if again := send(t, handler, "GET", "/", bearer(renewed), nil); again.Code != 200 || renewedToken(again) != "" {
+					if again := bothways.Send(t, handler, "GET", "/", bothways.Bearer(renewed), nil); again.Code != 200 || renewedToken(again) != "" {
 						t.Errorf("the renewed token: got %d and %q, want 200 and no renewal", again.Code, renewedToken(again))
 					}
 				}
@@ -195,14 +189,14 @@ func TestRenewedClaims(t *testing.T) {
 	}
 	numbers := regexp.MustCompile(`"(iat|exp)":([0-9]+)`)
 	id := regexp.MustCompile(`"jti":"([A-Za-z0-9_-]{22})"`)
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, options{"signingSecret": secret, "renew": map[string]any{"before": "10m"}})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "10m"}})
 		ids := map[string]bool{}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				now := time.Now().Unix()
 				times := strings.NewReplacer("OLD", fmt.Sprint(now-3500), "SOON", fmt.Sprint(now+100))
-				rec := send(t, handler, "GET", "/", bearer(withPayload(t, times.Replace(test.payload))), nil)
+				rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(withPayload(t, times.Replace(test.payload))), nil)
 				renewed := renewedToken(rec)
 				if rec.Code != 200 || renewed == "" {
 					t.Fatalf("got %d %s and %q, want 200 and a renewed token", rec.Code, rec.Body, renewed)
@@ -232,7 +226,7 @@ func TestRenewedClaims(t *testing.T) {
 				if want := times.Replace(test.want); got != want {
 					t.Errorf("got\n%s, want\n%s", got, want)
 				}
-				if again := send(t, handler, "GET", "/", bearer(renewed), nil); again.Code != 200 {
+				if again := bothways.Send(t, handler, "GET", "/", bothways.Bearer(renewed), nil); again.Code != 200 {
 					t.Errorf("the renewed token: got %d %s, want 200", again.Code, again.Body)
 				}
 			})
@@ -251,14 +245,14 @@ func TestRenewedType(t *testing.T) {
 		{"session+jwt", `{"alg":"HS256","typ":"Session+JWT"}`, `{"alg":"HS256","typ":"Session+JWT"}`},
 		{"", `{"alg":"HS384","typ":"JWT","kid":"theirs","jku":"https://evil.example","cty":"JWT"}`, `{"alg":"HS256","typ":"JWT"}`},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			handler, _ := e.middleware(t, options{"signingSecret": secret, "tokenType": test.tokenType, "renew": map[string]any{"before": "99%"}})
-			text := hs256(base64url(test.jose) + "." + segment(t, dueClaims()))
+			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "tokenType": test.tokenType, "renew": map[string]any{"before": "99%"}})
+			text := minted.HS256(minted.Base64(test.jose) + "." + minted.Segment(t, minted.Due()))
 			if strings.Contains(test.jose, "HS384") {
-				text = signedBy(t, []byte(secret), claims{"alg": "HS384", "typ": "JWT", "kid": "theirs", "jku": "https://evil.example", "cty": "JWT"}, dueClaims())
+				text = minted.Signed(t, []byte(minted.Secret), claims{"alg": "HS384", "typ": "JWT", "kid": "theirs", "jku": "https://evil.example", "cty": "JWT"}, minted.Due())
 			}
-			rec := send(t, handler, "GET", "/", bearer(text), nil)
+			rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(text), nil)
 			got, err := base64.RawURLEncoding.DecodeString(strings.Split(renewedToken(rec), ".")[0])
 			if err != nil || string(got) != test.want {
 				t.Errorf("%s: got %d %s and the header %s, want %s", test.jose, rec.Code, rec.Body, got, test.want)
@@ -269,12 +263,12 @@ func TestRenewedType(t *testing.T) {
 
 // Keys from a URL never make a token ours, whatever kid they claim; a rotation drains by itself.
 func TestRenewedByKey(t *testing.T) {
-	ours, old, theirs := keyPair(t, "P-256"), keyPair(t, "P-256 of a stranger"), keyPair(t, "P-384")
+	ours, old, theirs := minted.Key(t, "P-256"), minted.Key(t, "P-256 of a stranger"), minted.Key(t, "P-384")
 	remote := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(rw, jwkSet(t, publicJWK(t, theirs).with(jwk{"kid": "a"}), publicJWK(t, ours).with(jwk{"kid": "a"})))
+		_, _ = io.WriteString(rw, minted.JWKSet(t, minted.PublicJWK(t, theirs).With(jwk{"kid": "a"}), minted.PublicJWK(t, ours).With(jwk{"kid": "a"})))
 	}))
 	defer remote.Close()
-	own := jwkSet(t, privateJWK(t, ours).with(jwk{"kid": "a"}), publicJWK(t, old).with(jwk{"kid": "b"}))
+	own := minted.JWKSet(t, minted.PrivateJWK(t, ours).With(jwk{"kid": "a"}), minted.PublicJWK(t, old).With(jwk{"kid": "b"}))
 	tests := []struct {
 		name    string
 		options options
@@ -286,29 +280,29 @@ func TestRenewedByKey(t *testing.T) {
 		{"our first key", options{"jwksFile": own}, ours, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
 		{"our old key", options{"jwksFile": own}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
 		{"our old key, no kid", options{"jwksFile": own}, old, claims{"alg": "ES256"}, nil, "a"},
-		{"our old secret", options{"jwksFile": own, "signingSecret": secret}, []byte(secret), claims{"alg": "HS256"}, nil, "a"},
-		{"publicKey that is in jwksFile too", options{"jwksFile": own, "publicKey": pemText(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
-		{"publicKey that is in jwksFile too, another kid", options{"jwksFile": own, "publicKey": pemText(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "c"}, nil, ""},
+		{"our old secret", options{"jwksFile": own, "signingSecret": minted.Secret}, []byte(minted.Secret), claims{"alg": "HS256"}, nil, "a"},
+		{"publicKey that is in jwksFile too", options{"jwksFile": own, "publicKey": minted.PEM(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
+		{"publicKey that is in jwksFile too, another kid", options{"jwksFile": own, "publicKey": minted.PEM(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "c"}, nil, ""},
 		{"jwksUrl", options{"jwksFile": own, "jwksUrl": remote.URL}, theirs, claims{"alg": "ES384", "kid": "a"}, nil, ""},
 		{"our key in jwksUrl too", options{"jwksFile": own, "jwksUrl": remote.URL}, ours, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
-		{"our key, by the URL alone", options{"signingSecret": secret, "jwksUrl": remote.URL}, ours, claims{"alg": "ES256", "kid": "a"}, nil, ""},
+		{"our key, by the URL alone", options{"signingSecret": minted.Secret, "jwksUrl": remote.URL}, ours, claims{"alg": "ES256", "kid": "a"}, nil, ""},
 		{"trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, theirs, claims{"alg": "ES384", "kid": "a"}, claims{"iss": "x"}, ""},
 		{"trusted issuer with our key", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, ours, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "x"}, ""},
 		{"beside a trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, ours, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "y"}, "a"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
-				handler, _ := e.middleware(t, test.options.and(options{"renew": map[string]any{"before": "99%"}}))
-				text := signedBy(t, test.key, test.header, dueClaims().with(test.claims))
+				handler, _ := e.Middleware(t, test.options.With(options{"renew": map[string]any{"before": "99%"}}))
+				text := minted.Signed(t, test.key, test.header, minted.Due().With(test.claims))
 				for range [2]int{} {
-					rec := send(t, handler, "GET", "/", bearer(text), nil)
+					rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(text), nil)
 					if rec.Code != 200 {
 						t.Fatalf("got %d %s, want 200", rec.Code, rec.Body)
 					}
 					got := ""
 					if renewed := renewedToken(rec); renewed != "" {
-						got = fmt.Sprint(headerOf(t, renewed)["kid"])
+						got = fmt.Sprint(minted.Header(t, renewed)["kid"])
 					}
 					if got != test.want {
 						t.Errorf("got a token by %q, want %q", got, test.want)
@@ -367,22 +361,22 @@ func TestRenewalGoesBack(t *testing.T) {
 		{"no token", nil, "GET", "/", lines{origin}, "", nil, nil},
 		{"a preflight", nil, "OPTIONS", "/", lines{"Authorization: Bearer DUE", "Cookie: session=DUE", origin, "Access-Control-Request-Method: PUT"}, "", nil, nil},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				renew := test.renew
 				if renew == nil {
 					renew = map[string]any{"before": "10m"}
 				}
-				handler, service := e.middleware(t, sourceOptions.and(options{"renew": renew, "optional": true}))
-				service.respond = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) }
+				handler, service := e.Middleware(t, sourceOptions.With(options{"renew": renew, "optional": true}))
+				service.Respond = func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusNoContent) }
 				now := time.Now().Unix()
 				placeholders := strings.NewReplacer(
-					"DUE", token(t, claims{"iat": now - 3500, "exp": now + 100, "auth_time": now - 6400, "n": test.name}), "FRESH", token(t, valid()),
+					"DUE", minted.Token(t, claims{"iat": now - 3500, "exp": now + 100, "auth_time": now - 6400, "n": test.name}), "FRESH", minted.Token(t, minted.Valid()),
 				)
 				for range [2]int{} {
 					rec := httptest.NewRecorder()
-					for name, values := range test.before.header() {
+					for name, values := range test.before.Header() {
 						rec.Header()[name] = values
 					}
 					req := httptest.NewRequest(test.method, placeholders.Replace(test.target), strings.NewReader(placeholders.Replace(test.body)))
@@ -403,50 +397,6 @@ func TestRenewalGoesBack(t *testing.T) {
 	})
 }
 
-// described writes a response's headers as lines, with placeholders for a renewed token and the seconds of it and its
-// session. All of a response's renewed tokens are the same, valid, and last as long as it says.
-func described(t testing.TB, handler http.Handler, h http.Header) lines {
-	t.Helper()
-	tokens := regexp.MustCompile(`[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
-	life := regexp.MustCompile(`(Max-Age=|Token-Expires-In: )([0-9]+)`)
-	session := regexp.MustCompile(`(Session-Expires-In: )([0-9]+)`)
-	var all lines
-	found := map[string]bool{}
-	inRange := func(text string, pattern *regexp.Regexp, want float64, placeholder string) string {
-		return pattern.ReplaceAllStringFunc(text, func(match string) string {
-			parts := pattern.FindStringSubmatch(match)
-			if seconds, _ := strconv.ParseFloat(parts[2], 64); near(want, seconds) {
-				return parts[1] + placeholder
-			}
-			return match
-		})
-	}
-	for name, values := range h {
-		for _, value := range values {
-			for _, text := range tokens.FindAllString(value, -1) {
-				found[text] = true
-			}
-			line := name + ": " + tokens.ReplaceAllString(value, "NEW")
-			all = append(all, inRange(inRange(line, life, 3600, "LIFE"), session, 80000, "SESSION"))
-		}
-	}
-	if len(found) > 1 {
-		t.Errorf("got %d different tokens, want one", len(found))
-	}
-	for text := range found {
-		if rec := send(t, handler, "GET", "/", bearer(text), nil); rec.Code >= 400 {
-			t.Errorf("the renewed token: got %d %s", rec.Code, rec.Body)
-		}
-	}
-	return all
-}
-
-func sorted(all lines) string {
-	all = append(lines{}, all...)
-	sort.Strings(all)
-	return strings.Join(all, "\n")
-}
-
 func TestRenewedCookie(t *testing.T) {
 	tests := []struct {
 		cookie map[string]any
@@ -461,10 +411,10 @@ func TestRenewedCookie(t *testing.T) {
 		{map[string]any{"name": "s", "secure": false}, "s=NEW; Path=/; Max-Age=LIFE; HttpOnly; SameSite=Lax"},
 		{map[string]any{"name": "s", "httpOnly": false}, "s=NEW; Path=/; Max-Age=LIFE; Secure; SameSite=Lax"},
 	}
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			handler, _ := e.middleware(t, options{"signingSecret": secret, "cookie": test.cookie, "renew": map[string]any{"before": "99%", "lifetime": "1h"}})
-			rec := send(t, handler, "GET", "/", http.Header{"Cookie": {fmt.Sprint(test.cookie["name"]) + "=" + token(t, dueClaims())}}, nil)
+			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "cookie": test.cookie, "renew": map[string]any{"before": "99%", "lifetime": "1h"}})
+			rec := bothways.Send(t, handler, "GET", "/", http.Header{"Cookie": {fmt.Sprint(test.cookie["name"]) + "=" + minted.Token(t, minted.Due())}}, nil)
 			if got, want := sorted(described(t, handler, http.Header{"Set-Cookie": rec.Header()["Set-Cookie"]})), "Set-Cookie: "+test.want; got != want {
 				t.Errorf("got %s, want %s", got, want)
 			}
@@ -474,15 +424,15 @@ func TestRenewedCookie(t *testing.T) {
 
 // Browsers keep a cookie of 4,096 bytes at most: one that they would drop is not set, and takes no other way.
 func TestRenewedCookieTooLong(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, options{"signingSecret": secret, "cookie": map[string]any{"name": "session"}, "renew": map[string]any{"before": "99%"}})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "cookie": map[string]any{"name": "session"}, "renew": map[string]any{"before": "99%"}})
 		text := func(pad int) string {
-			return token(t, dueClaims().with(claims{"auth_time": time.Now().Unix() - 3000, "pad": strings.Repeat("x", pad)}))
+			return minted.Token(t, minted.Due().With(claims{"auth_time": time.Now().Unix() - 3000, "pad": strings.Repeat("x", pad)}))
 		}
 		var longest int
 		for pad := 2700; pad < 2900; pad++ {
 			due := text(pad)
-			rec := send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}}, nil)
+			rec := bothways.Send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}}, nil)
 			cookie := rec.Header().Get("Set-Cookie")
 			if rec.Code != 200 || rec.Body.String() != "served" {
 				t.Fatalf("got %d %s, want it served", rec.Code, rec.Body)
@@ -499,15 +449,15 @@ func TestRenewedCookieTooLong(t *testing.T) {
 			if got := rec.Result().Header; len(got) != 1 {
 				t.Errorf("got the headers %v, want the service's only", got)
 			}
-			logged := logOf(t, e, func() { send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}}, nil) })
+			logged := e.Logged(t, func() { bothways.Send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}}, nil) })
 			if len(logged) != 1 || !strings.Contains(logged[0], "4096") || strings.Contains(logged[0], due[:20]) {
 				t.Errorf("got the lines %q, want one of the cookie, without its token", logged)
 			}
-			both := send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}, "Authorization": {"Bearer " + due}}, nil)
+			both := bothways.Send(t, handler, "GET", "/", http.Header{"Cookie": {"session=" + due}, "Authorization": {"Bearer " + due}}, nil)
 			if renewedToken(both) == "" || both.Header().Get("Token-Expires-In") == "" || both.Header()["Set-Cookie"] != nil {
 				t.Errorf("by the header too: got %v, want the header without the cookie", both.Header())
 			}
-			if service.calls < 2 {
+			if service.Calls() < 2 {
 				t.Error("the service was not called")
 			}
 			return
@@ -518,18 +468,18 @@ func TestRenewedCookieTooLong(t *testing.T) {
 
 // A renewed token that would be refused for its length would end the session: the presented one stays in use.
 func TestRenewedTokenTooLong(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, options{"signingSecret": secret, "renew": map[string]any{"before": "99%"}})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "99%"}})
 		for _, test := range []struct {
 			pad     int
 			renewed bool
 		}{{5990, true}, {6020, false}} {
-			due := token(t, dueClaims().with(claims{"pad": strings.Repeat("x", test.pad)}))
+			due := minted.Token(t, minted.Due().With(claims{"pad": strings.Repeat("x", test.pad)}))
 			if len(due) > 8192 {
 				t.Fatalf("got a token of %d bytes", len(due))
 			}
 			var rec *httptest.ResponseRecorder
-			logged := logOf(t, e, func() { rec = send(t, handler, "GET", "/", bearer(due), nil) })
+			logged := e.Logged(t, func() { rec = bothways.Send(t, handler, "GET", "/", bothways.Bearer(due), nil) })
 			renewed := renewedToken(rec)
 			if rec.Code != 200 || renewed != "" != test.renewed || len(renewed) > 8192 {
 				t.Errorf("%d bytes: got %d and %d bytes, want 200 and a renewed token: %t", len(due), rec.Code, len(renewed), test.renewed)
@@ -544,10 +494,10 @@ func TestRenewedTokenTooLong(t *testing.T) {
 // The same token asked for again gets the very same renewed token, however many ask at once.
 func TestRenewedOnce(t *testing.T) {
 	const clients = 50
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, memory := range []int{10000, 0} {
-			handler, _ := e.middleware(t, options{"privateKey": pemText(t, "PKCS8", keyPair(t, "P-256")), "cookie": map[string]any{"name": "session"}, "cacheSize": memory, "renew": map[string]any{"before": "99%"}})
-			due := signedBy(t, keyPair(t, "P-256"), claims{"alg": "ES256"}, dueClaims().with(claims{"jti": "x"}))
+			handler, _ := e.Middleware(t, options{"privateKey": minted.PEM(t, "PKCS8", minted.Key(t, "P-256")), "cookie": map[string]any{"name": "session"}, "cacheSize": memory, "renew": map[string]any{"before": "99%"}})
+			due := minted.Signed(t, minted.Key(t, "P-256"), claims{"alg": "ES256"}, minted.Due().With(claims{"jti": "x"}))
 			renewed := make([]string, clients)
 			var start, done sync.WaitGroup
 			start.Add(1)
@@ -577,7 +527,7 @@ func TestRenewedOnce(t *testing.T) {
 					t.Errorf("client %d: got %q, want %q", i, text, renewed[0])
 				}
 			}
-			if other := send(t, handler, "GET", "/", bearer(signedBy(t, keyPair(t, "P-256"), claims{"alg": "ES256"}, dueClaims().with(claims{"jti": "x"}))), nil); renewedToken(other) == renewed[0] {
+			if other := bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Signed(t, minted.Key(t, "P-256"), claims{"alg": "ES256"}, minted.Due().With(claims{"jti": "x"}))), nil); renewedToken(other) == renewed[0] {
 				t.Error("another token got the same renewed token")
 			}
 		}
@@ -586,11 +536,11 @@ func TestRenewedOnce(t *testing.T) {
 
 // At most 1,000 renewed tokens are held, and the oldest go first.
 func TestRenewalsHeld(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, _ := e.middleware(t, options{"signingSecret": secret, "cacheSize": 0, "renew": map[string]any{"before": "99%"}})
-		due := dueClaims()
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "cacheSize": 0, "renew": map[string]any{"before": "99%"}})
+		due := minted.Due()
 		ask := func(n int) string {
-			return renewedToken(send(t, handler, "GET", "/", bearer(token(t, due.with(claims{"jti": fmt.Sprint(n)}))), nil))
+			return renewedToken(bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, due.With(claims{"jti": fmt.Sprint(n)}))), nil))
 		}
 		started := time.Now()
 		first := ask(0)
@@ -615,17 +565,17 @@ func TestRenewalsHeld(t *testing.T) {
 // Nothing touches the response's headers once the service is called, and the service gets the very writer that
 // came in.
 func TestWriterIsHandedOn(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, sourceOptions.and(options{"renew": map[string]any{"before": "99%"}}))
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, sourceOptions.With(options{"renew": map[string]any{"before": "99%"}}))
 		for name, sent := range map[string]http.Header{
-			"due":        bearer(token(t, dueClaims())),
-			"fresh":      bearer(token(t, valid())),
-			"due cookie": {"Cookie": {"session=" + token(t, dueClaims())}, "Origin": {"https://example.com"}},
+			"due":        bothways.Bearer(minted.Token(t, minted.Due())),
+			"fresh":      bothways.Bearer(minted.Token(t, minted.Valid())),
+			"due cookie": {"Cookie": {"session=" + minted.Token(t, minted.Due())}, "Origin": {"https://example.com"}},
 		} {
 			for range [2]int{} {
 				rec := httptest.NewRecorder()
 				var isSame bool
-				service.respond = func(rw http.ResponseWriter, _ *http.Request) {
+				service.Respond = func(rw http.ResponseWriter, _ *http.Request) {
 					isSame = rw == http.ResponseWriter(rec)
 					for header := range rw.Header() {
 						delete(rw.Header(), header)
@@ -651,12 +601,12 @@ func TestWriterIsHandedOn(t *testing.T) {
 
 // A service that clears the cookie wins: its line follows ours.
 func TestServiceClearsCookie(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, sourceOptions.and(options{"renew": map[string]any{"before": "99%"}}))
-		service.respond = func(rw http.ResponseWriter, _ *http.Request) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, sourceOptions.With(options{"renew": map[string]any{"before": "99%"}}))
+		service.Respond = func(rw http.ResponseWriter, _ *http.Request) {
 			http.SetCookie(rw, &http.Cookie{Name: "session", Path: "/", MaxAge: -1})
 		}
-		rec := send(t, handler, "POST", "/logout", http.Header{"Cookie": {"session=" + token(t, dueClaims())}}, nil)
+		rec := bothways.Send(t, handler, "POST", "/logout", http.Header{"Cookie": {"session=" + minted.Token(t, minted.Due())}}, nil)
 		got := rec.Header()["Set-Cookie"]
 		if len(got) != 2 || !strings.HasPrefix(got[0], "session=ey") || got[1] != "session=; Path=/; Max-Age=0" {
 			t.Errorf("got %q, want ours and then the service's", got)
@@ -666,7 +616,7 @@ func TestServiceClearsCookie(t *testing.T) {
 
 // Over the network: what streams goes on streaming, with the renewed token in front, and a connection can be taken over.
 func TestRenewalOverTheNetwork(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		release := make(chan struct{})
 		service := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
 			switch req.URL.Path {
@@ -698,13 +648,13 @@ func TestRenewalOverTheNetwork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		handler, err := e.new(context.Background(), httputil.NewSingleHostReverseProxy(address), options{"signingSecret": secret, "renew": map[string]any{"before": "99%"}}, "jwt@file")
+		handler, err := e.New(context.Background(), httputil.NewSingleHostReverseProxy(address), options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "99%"}}, "jwt@file")
 		if err != nil {
 			t.Fatal(err)
 		}
 		gateway := httptest.NewServer(handler)
 		defer gateway.Close()
-		due := token(t, dueClaims())
+		due := minted.Token(t, minted.Due())
 		open := func(path, more string) (net.Conn, *bufio.Reader, *http.Response) {
 			t.Helper()
 			conn, err := net.Dial("tcp", gateway.Listener.Addr().String())
@@ -757,7 +707,7 @@ func TestRenewalOverTheNetwork(t *testing.T) {
 
 // What the server's own writer can do, the service's can, interpreted too.
 func TestWriterKeepsItsMethods(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		var kinds []string
 		next := http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 			_, flusher := rw.(http.Flusher)
@@ -765,19 +715,19 @@ func TestWriterKeepsItsMethods(t *testing.T) {
 			_, readerFrom := rw.(io.ReaderFrom)
 			kinds = append(kinds, fmt.Sprintf("%T %t %t %t", rw, flusher, hijacker, readerFrom))
 		})
-		handler, err := e.new(context.Background(), next, options{"signingSecret": secret, "renew": map[string]any{"before": "99%"}}, "jwt@file")
+		handler, err := e.New(context.Background(), next, options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "99%"}}, "jwt@file")
 		if err != nil {
 			t.Fatal(err)
 		}
 		server := httptest.NewServer(handler)
 		defer server.Close()
-		due, fresh := token(t, dueClaims()), token(t, valid())
+		due, fresh := minted.Token(t, minted.Due()), minted.Token(t, minted.Valid())
 		for _, text := range []string{due, due, fresh, fresh} {
 			req, err := http.NewRequest(http.MethodGet, server.URL, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			req.Header = bearer(text)
+			req.Header = bothways.Bearer(text)
 			resp, err := server.Client().Do(req)
 			if err != nil {
 				t.Fatal(err)
@@ -794,15 +744,15 @@ func TestWriterKeepsItsMethods(t *testing.T) {
 // What is added for scripts of another origin goes by the client's Origin, not by a claim that the service gets as one:
 // of a token that is new and of one that is remembered.
 func TestRenewalGoesByTheClientsOrigin(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, options{"signingSecret": secret, "renew": map[string]any{"before": "2h"}, "forwardHeaders": map[string]any{"Origin": "sub"}})
-		text := token(t, session())
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "2h"}, "forwardHeaders": map[string]any{"Origin": "sub"}})
+		text := minted.Token(t, session())
 		for i := range 3 {
-			rec := send(t, handler, "GET", "/", bearer(text), nil)
+			rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(text), nil)
 			if rec.Header().Get("Token-Expires-In") == "" || rec.Header()["Access-Control-Expose-Headers"] != nil {
 				t.Errorf("request %d: got the headers %v, want a renewal and nothing exposed", i, rec.Header())
 			}
-			if got := service.request.Header.Get("Origin"); got != "ada" {
+			if got := service.Request().Header.Get("Origin"); got != "ada" {
 				t.Errorf("request %d: the service got the Origin %q, want ada", i, got)
 			}
 		}

@@ -9,12 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// written signs a header and a payload that are written as they are.
-func written(header, payload string) string {
-	return hs256(b64url([]byte(header)) + "." + b64url([]byte(payload)))
-}
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
+)
 
 // judgement is what a middleware with these options has to say of a token.
 type judgement struct {
@@ -28,17 +26,17 @@ type judgement struct {
 // what the service gets, are the same each time.
 func judge(t *testing.T, tests []judgement) {
 	t.Helper()
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
 			var first http.Header
 			for _, cacheSize := range []int{10000, 0} {
-				o := options{"signingSecret": secret, "cacheSize": cacheSize, "forwardHeaders": map[string]any{"X-Sub": "sub", "X-Any": "any"}}
+				o := options{"signingSecret": minted.Secret, "cacheSize": cacheSize, "forwardHeaders": map[string]any{"X-Sub": "sub", "X-Any": "any"}}
 				for option, value := range test.options {
 					o[option] = value
 				}
-				handler, service := e.middleware(t, o)
+				handler, service := e.Middleware(t, o)
 				for i := range [3]int{} {
-					if got := verdict(t, handler, test.token); got != test.want {
+					if got := bothways.Verdict(t, handler, test.token); got != test.want {
 						t.Errorf("%s (cacheSize %d, request %d): got %s, want %s", test.name, cacheSize, i+1, got, test.want)
 						continue
 					}
@@ -46,13 +44,13 @@ func judge(t *testing.T, tests []judgement) {
 						continue
 					}
 					if first == nil {
-						first = service.request.Header
+						first = service.Request().Header
 					}
-					if !reflect.DeepEqual(service.request.Header, first) {
-						t.Errorf("%s (cacheSize %d, request %d): got the headers %v, want %v", test.name, cacheSize, i+1, service.request.Header, first)
+					if !reflect.DeepEqual(service.Request().Header, first) {
+						t.Errorf("%s (cacheSize %d, request %d): got the headers %v, want %v", test.name, cacheSize, i+1, service.Request().Header, first)
 					}
 				}
-				if test.want != "served" && service.calls > 0 {
+				if test.want != "served" && service.Calls() > 0 {
 					t.Errorf("%s (cacheSize %d): the service was called", test.name, cacheSize)
 				}
 			}
@@ -66,7 +64,7 @@ func TestStrictForm(t *testing.T) {
 	payload := `{"sub":"ada","exp":` + exp + `}`
 	// with is a payload with further members, which stand before the exp.
 	with := func(members string) string { return `{"sub":"ada",` + members + `,"exp":` + exp + `}` }
-	good := written(header, payload)
+	good := minted.Written(header, payload)
 	parts := strings.Split(good, ".")
 	// nudged is a part with its last character's unused bits set: other text for the same octets.
 	nudged := func(text string) string {
@@ -78,7 +76,7 @@ func TestStrictForm(t *testing.T) {
 		for len(text)%3 == 0 {
 			text += " "
 		}
-		return b64url([]byte(text))
+		return minted.Base64([]byte(text))
 	}
 	deep := func(depth int, inner string) string {
 		return strings.Repeat("[", depth) + inner + strings.Repeat("]", depth)
@@ -86,7 +84,7 @@ func TestStrictForm(t *testing.T) {
 	const malformed, critical = "401 token_malformed", "401 unsupported_header"
 	tests := []judgement{
 		{"good", nil, good, "served"},
-		{"white space in the JSON", nil, written(" {\t\"alg\" : \"HS256\"\r\n}\n", "\r\n"+strings.ReplaceAll(payload, ",", " ,\n")+" \t"), "served"},
+		{"white space in the JSON", nil, minted.Written(" {\t\"alg\" : \"HS256\"\r\n}\n", "\r\n"+strings.ReplaceAll(payload, ",", " ,\n")+" \t"), "served"},
 
 		// Parts.
 		{"one part", nil, parts[1], malformed},
@@ -96,26 +94,26 @@ func TestStrictForm(t *testing.T) {
 		{"an empty part before", nil, "." + good, malformed},
 		{"JWE", nil, parts[0] + "." + parts[1] + "." + parts[2] + "." + parts[1] + "." + parts[2], malformed},
 		{"dots alone", nil, "..", malformed},
-		{"no header", nil, hs256("." + parts[1]), malformed},
-		{"no payload", nil, hs256(parts[0] + "."), malformed},
+		{"no header", nil, minted.HS256("." + parts[1]), malformed},
+		{"no payload", nil, minted.HS256(parts[0] + "."), malformed},
 		{"no signature", nil, parts[0] + "." + parts[1] + ".", "401 bad_signature"},
 		{"JSON serialisation", nil, `{"protected":"` + parts[0] + `"}`, malformed},
 		{"JSON serialisation with commas", nil, `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`, "400 malformed_authorization"},
 
 		// Base64url.
-		{"padded header", nil, hs256(base64.URLEncoding.EncodeToString([]byte(header+" ")) + "." + parts[1]), malformed},
-		{"padded payload", nil, hs256(parts[0] + "." + unaligned(payload) + "=="), malformed},
+		{"padded header", nil, minted.HS256(base64.URLEncoding.EncodeToString([]byte(header+" ")) + "." + parts[1]), malformed},
+		{"padded payload", nil, minted.HS256(parts[0] + "." + unaligned(payload) + "=="), malformed},
 		{"padded signature", nil, good + "=", malformed},
-		{"not canonical header", nil, hs256(nudged(unaligned(header)) + "." + parts[1]), malformed},
-		{"not canonical payload", nil, hs256(parts[0] + "." + nudged(unaligned(payload))), malformed},
+		{"not canonical header", nil, minted.HS256(nudged(unaligned(header)) + "." + parts[1]), malformed},
+		{"not canonical payload", nil, minted.HS256(parts[0] + "." + nudged(unaligned(payload))), malformed},
 		{"not canonical signature", nil, nudged(good), malformed},
-		{"canonical, with bits unused", nil, hs256(unaligned(header) + "." + unaligned(payload)), "served"},
-		{"one character too many in the header", nil, hs256(parts[0] + "A." + parts[1]), malformed},
+		{"canonical, with bits unused", nil, minted.HS256(unaligned(header) + "." + unaligned(payload)), "served"},
+		{"one character too many in the header", nil, minted.HS256(parts[0] + "A." + parts[1]), malformed},
 		{"one character too many in the signature", nil, parts[0] + "." + parts[1] + "." + parts[2] + "AA", malformed},
-		{"standard alphabet", nil, hs256(parts[0] + "." + base64.RawStdEncoding.EncodeToString([]byte(with(`"any":"???>>>"`)))), malformed},
-		{"url alphabet", nil, hs256(parts[0] + "." + b64url([]byte(with(`"any":"???>>>"`)))), "served"},
-		{"line feed in the header", nil, hs256(parts[0][:4] + "\n" + parts[0][4:] + "." + parts[1]), malformed},
-		{"line feed in the payload", nil, hs256(parts[0] + "." + parts[1][:4] + "\n" + parts[1][4:]), malformed},
+		{"standard alphabet", nil, minted.HS256(parts[0] + "." + base64.RawStdEncoding.EncodeToString([]byte(with(`"any":"???>>>"`)))), malformed},
+		{"url alphabet", nil, minted.HS256(parts[0] + "." + minted.Base64([]byte(with(`"any":"???>>>"`)))), "served"},
+		{"line feed in the header", nil, minted.HS256(parts[0][:4] + "\n" + parts[0][4:] + "." + parts[1]), malformed},
+		{"line feed in the payload", nil, minted.HS256(parts[0] + "." + parts[1][:4] + "\n" + parts[1][4:]), malformed},
 		{"line feed in the signature", nil, good[:len(good)-4] + "\n" + good[len(good)-4:], malformed},
 		{"carriage return in the signature", nil, good[:len(good)-4] + "\r\n" + good[len(good)-4:], malformed},
 		{"line feed behind", nil, good + "\n", malformed},
@@ -125,115 +123,115 @@ func TestStrictForm(t *testing.T) {
 		{"percent-encoded dots", nil, strings.ReplaceAll(good, ".", "%2e"), malformed},
 
 		// A JSON object, and nothing else.
-		{"header null", nil, written("null", payload), malformed},
-		{"header a list", nil, written("["+header+"]", payload), malformed},
-		{"header a string", nil, written(`"HS256"`, payload), malformed},
-		{"header empty", nil, written("{}", payload), malformed},
-		{"header cut", nil, written(`{"alg":"HS256"`, payload), malformed},
-		{"header with text behind", nil, written(header+"x", payload), malformed},
-		{"header with a second object", nil, written(header+header, payload), malformed},
-		{"header with a brace behind", nil, written(header+"}", payload), malformed},
-		{"payload null", nil, written(header, "null"), malformed},
-		{"payload a list", nil, written(header, "["+payload+"]"), malformed},
-		{"payload a string", nil, written(header, `"`+exp+`"`), malformed},
-		{"payload a number", nil, written(header, exp), malformed},
-		{"payload true", nil, written(header, "true"), malformed},
-		{"payload white space", nil, written(header, " "), malformed},
-		{"payload empty object", nil, written(header, "{}"), "401 no_expiry"},
-		{"payload cut", nil, written(header, payload[:len(payload)-1]), malformed},
-		{"payload with text behind", nil, written(header, payload+"x"), malformed},
-		{"payload with a second object", nil, written(header, payload+" {}"), malformed},
-		{"payload with a brace behind", nil, written(header, payload+"}"), malformed},
-		{"payload with a comma behind", nil, written(header, payload+","), malformed},
-		{"payload with NUL behind", nil, written(header, payload+"\x00"), malformed},
-		{"payload with as much behind as it lost", nil, written(header, `{"sub":"ada","a":1,"a":1,"exp":`+exp+`}"a":1,`), malformed},
-		{"payload with a comment", nil, written(header, with(`/**/"any":1`)), malformed},
-		{"payload with a comma too many", nil, written(header, `{"exp":`+exp+`,}`), malformed},
-		{"payload with single quotes", nil, written(header, strings.ReplaceAll(payload, `"`, `'`)), malformed},
-		{"payload with a byte order mark", nil, written(header, "\ufeff"+payload), malformed},
-		{"payload in UTF-16", nil, written(header, strings.ReplaceAll(payload, "", "\x00")), malformed},
-		{"NaN", nil, written(header, with(`"any":NaN`)), malformed},
-		{"Infinity", nil, written(header, with(`"any":-Infinity`)), malformed},
-		{"a leading zero", nil, written(header, with(`"any":01`)), malformed},
-		{"a leading plus", nil, written(header, with(`"any":+1`)), malformed},
-		{"a bare fraction", nil, written(header, with(`"any":.5`)), malformed},
-		{"hexadecimal", nil, written(header, with(`"any":0x1`)), malformed},
-		{"a control character", nil, written(header, with("\"any\":\"a\tb\"")), malformed},
-		{"an unknown escape", nil, written(header, with(`"any":"\x41"`)), malformed},
-		{"an unpaired surrogate among names", nil, written(header, with(`"\ud800":1,"\ud801":2`)), malformed},
-		{"a number beyond float64", nil, written(header, with(`"any":1e400`)), "served"},
-		{"a number beyond float64 beside an escape", nil, written(header, with(`"any":1e400,"other":"\u0041"`)), "served"},
-		{"a large integer beside a less-than sign", nil, written(header, with(`"any":12345678901234567890,"other":"<"`)), "served"},
+		{"header null", nil, minted.Written("null", payload), malformed},
+		{"header a list", nil, minted.Written("["+header+"]", payload), malformed},
+		{"header a string", nil, minted.Written(`"HS256"`, payload), malformed},
+		{"header empty", nil, minted.Written("{}", payload), malformed},
+		{"header cut", nil, minted.Written(`{"alg":"HS256"`, payload), malformed},
+		{"header with text behind", nil, minted.Written(header+"x", payload), malformed},
+		{"header with a second object", nil, minted.Written(header+header, payload), malformed},
+		{"header with a brace behind", nil, minted.Written(header+"}", payload), malformed},
+		{"payload null", nil, minted.Written(header, "null"), malformed},
+		{"payload a list", nil, minted.Written(header, "["+payload+"]"), malformed},
+		{"payload a string", nil, minted.Written(header, `"`+exp+`"`), malformed},
+		{"payload a number", nil, minted.Written(header, exp), malformed},
+		{"payload true", nil, minted.Written(header, "true"), malformed},
+		{"payload white space", nil, minted.Written(header, " "), malformed},
+		{"payload empty object", nil, minted.Written(header, "{}"), "401 no_expiry"},
+		{"payload cut", nil, minted.Written(header, payload[:len(payload)-1]), malformed},
+		{"payload with text behind", nil, minted.Written(header, payload+"x"), malformed},
+		{"payload with a second object", nil, minted.Written(header, payload+" {}"), malformed},
+		{"payload with a brace behind", nil, minted.Written(header, payload+"}"), malformed},
+		{"payload with a comma behind", nil, minted.Written(header, payload+","), malformed},
+		{"payload with NUL behind", nil, minted.Written(header, payload+"\x00"), malformed},
+		{"payload with as much behind as it lost", nil, minted.Written(header, `{"sub":"ada","a":1,"a":1,"exp":`+exp+`}"a":1,`), malformed},
+		{"payload with a comment", nil, minted.Written(header, with(`/**/"any":1`)), malformed},
+		{"payload with a comma too many", nil, minted.Written(header, `{"exp":`+exp+`,}`), malformed},
+		{"payload with single quotes", nil, minted.Written(header, strings.ReplaceAll(payload, `"`, `'`)), malformed},
+		{"payload with a byte order mark", nil, minted.Written(header, "\ufeff"+payload), malformed},
+		{"payload in UTF-16", nil, minted.Written(header, strings.ReplaceAll(payload, "", "\x00")), malformed},
+		{"NaN", nil, minted.Written(header, with(`"any":NaN`)), malformed},
+		{"Infinity", nil, minted.Written(header, with(`"any":-Infinity`)), malformed},
+		{"a leading zero", nil, minted.Written(header, with(`"any":01`)), malformed},
+		{"a leading plus", nil, minted.Written(header, with(`"any":+1`)), malformed},
+		{"a bare fraction", nil, minted.Written(header, with(`"any":.5`)), malformed},
+		{"hexadecimal", nil, minted.Written(header, with(`"any":0x1`)), malformed},
+		{"a control character", nil, minted.Written(header, with("\"any\":\"a\tb\"")), malformed},
+		{"an unknown escape", nil, minted.Written(header, with(`"any":"\x41"`)), malformed},
+		{"an unpaired surrogate among names", nil, minted.Written(header, with(`"\ud800":1,"\ud801":2`)), malformed},
+		{"a number beyond float64", nil, minted.Written(header, with(`"any":1e400`)), "served"},
+		{"a number beyond float64 beside an escape", nil, minted.Written(header, with(`"any":1e400,"other":"\u0041"`)), "served"},
+		{"a large integer beside a less-than sign", nil, minted.Written(header, with(`"any":12345678901234567890,"other":"<"`)), "served"},
 
 		// UTF-8.
-		{"UTF-8", nil, written(header, with(`"any":"žluťoučký 🐎"`)), "served"},
-		{"Latin-1", nil, written(header, with("\"any\":\"\xe9\"")), malformed},
-		{"Latin-1 in a name", nil, written(header, with("\"\xe9\":1")), malformed},
-		{"Latin-1 in the header", nil, written("{\"alg\":\"HS256\",\"kid\":\"\xe9\"}", payload), malformed},
-		{"overlong", nil, written(header, with("\"any\":\"\xc0\xaf\"")), malformed},
-		{"encoded surrogate", nil, written(header, with("\"any\":\"\xed\xa0\x80\"")), malformed},
-		{"replacement character", nil, written(header, with("\"any\":\"\ufffd\"")), "served"},
+		{"UTF-8", nil, minted.Written(header, with(`"any":"žluťoučký 🐎"`)), "served"},
+		{"Latin-1", nil, minted.Written(header, with("\"any\":\"\xe9\"")), malformed},
+		{"Latin-1 in a name", nil, minted.Written(header, with("\"\xe9\":1")), malformed},
+		{"Latin-1 in the header", nil, minted.Written("{\"alg\":\"HS256\",\"kid\":\"\xe9\"}", payload), malformed},
+		{"overlong", nil, minted.Written(header, with("\"any\":\"\xc0\xaf\"")), malformed},
+		{"encoded surrogate", nil, minted.Written(header, with("\"any\":\"\xed\xa0\x80\"")), malformed},
+		{"replacement character", nil, minted.Written(header, with("\"any\":\"\ufffd\"")), "served"},
 
 		// Members twice, at any depth.
-		{"exp twice", nil, written(header, with(`"exp":`+exp)), malformed},
-		{"exp twice, escaped", nil, written(header, with(`"\u0065xp":`+exp)), malformed},
-		{"sub twice", nil, written(header, with(`"sub":"ada"`)), malformed},
-		{"sub twice, once with a space behind the name", nil, written(header, `{"sub" :"ada","sub":"ada","exp":`+exp+`}`), malformed},
-		{"sub twice, once with a line feed behind the name", nil, written(header, "{\"sub\"\n:\"ada\",\"sub\":\"ada\",\"exp\":"+exp+"}"), malformed},
-		{"sub twice, once with a tab behind the name", nil, written(header, "{\"sub\"\t:\"ada\",\"sub\":\"ada\",\"exp\":"+exp+"}"), malformed},
-		{"sub twice beside strings that begin with a colon", nil, written(header, `{"sub":":","sub":":ada",":":":","exp":`+exp+`}`), malformed},
-		{"sub twice beside an object", nil, written(header, with(`"any":{},"sub":"ada"`)), malformed},
-		{"twice, one an object with as many members as are lost", nil, written(header, with(`"a":{"b":1},"a":{"b":1}`)), malformed},
-		{"twice in an object beside strings that begin with a colon", nil, written(header, with(`"any":{"a":":","a":1,":":":"}`)), malformed},
-		{"twice beside a number beyond float64", nil, written(header, with(`"any":1e400,"a":1,"a":1`)), malformed},
-		{"strings that begin with a colon", nil, written(header, with(`":":":",":a":[":",":"],"any":{":":":"}`)), "served"},
-		{"a space behind each name and value", nil, written(header, `{"sub" : "ada" , "any" : {"a" : 1} , "exp" : `+exp+`}`), "served"},
-		{"as Python writes it", nil, written(header, `{"sub": "ada", "any": {"a": [1, "b"]}, "exp": `+exp+`}`), "served"},
-		{"twice, as Python writes it", nil, written(header, `{"sub": "ada", "a": 1, "a": 1, "exp": `+exp+`}`), malformed},
-		{"twice, once null", nil, written(header, with(`"a":null,"a":1`)), malformed},
-		{"twice, empty name", nil, written(header, with(`"":1,"":1`)), malformed},
-		{"twice in an object", nil, written(header, with(`"any":{"a":1,"a":2}`)), malformed},
-		{"twice in an object, escaped", nil, written(header, with(`"any":{"a":1,"\u0061":2}`)), malformed},
-		{"twice in an object in a list", nil, written(header, with(`"any":[1,{"a":1,"b":[],"a":2}]`)), malformed},
-		{"twice in an object in a list beside an escape", nil, written(header, with(`"any":["\n",{"a":1,"b":[],"a":2}]`)), malformed},
-		{"twice behind an inner object", nil, written(header, with(`"<":0,"any":{"a":{"b":1},"a":2}`)), malformed},
-		{"twice behind an inner list", nil, written(header, with(`"<":0,"any":{"a":["a"],"b":[[]],"a":2}`)), malformed},
-		{"twice at the top behind all", nil, written(header, `{"<":0,"any":[{"a":[{}]}],"exp":`+exp+`,"any":1}`), malformed},
-		{"twice, deep", nil, written(header, with(`"any":`+deep(500, `{"a":1,"a":1}`))), malformed},
-		{"twice, deep, beside an escape", nil, written(header, with(`"&":0,"any":`+deep(500, `{"a":1,"a":1}`))), malformed},
-		{"twice in the header", nil, written(`{"alg":"HS256","alg":"HS256"}`, payload), malformed},
-		{"twice in the header, escaped", nil, written(`{"alg":"HS256","\u0061lg":"none"}`, payload), malformed},
-		{"twice in the header, ignored", nil, written(`{"alg":"HS256","x":{"a":1,"a":1}}`, payload), malformed},
-		{"once in each of two objects", nil, written(header, with(`"any":[{"a":1},{"a":2}],"a":{"a":{"a":"a"}}`)), "served"},
-		{"once in each of two objects, beside an escape", nil, written(header, with(`"any":[{"a":1},{"a":2},"\u0061"],"a":{"a":{"a":"a"}}`)), "served"},
-		{"values like names", nil, written(header, with(`"any":"any","a":"a","b":["a","a","b"],"&":"a"`)), "served"},
-		{"names that differ in case", nil, written(header, with(`"SUB":"eve","Exp":1,"any":2`)), "served"},
-		{"lists of lists", nil, written(header, with(`"any":[[],[[]],[{}],{}],"<":[[],[[]],[{}],{}]`)), "served"},
-		{"deep", nil, written(header, with(`"any":`+deep(1000, "1"))), "served"},
-		{"deep, beside an escape", nil, written(header, with(`"<":0,"any":`+deep(1000, "1"))), "served"},
+		{"exp twice", nil, minted.Written(header, with(`"exp":`+exp)), malformed},
+		{"exp twice, escaped", nil, minted.Written(header, with(`"\u0065xp":`+exp)), malformed},
+		{"sub twice", nil, minted.Written(header, with(`"sub":"ada"`)), malformed},
+		{"sub twice, once with a space behind the name", nil, minted.Written(header, `{"sub" :"ada","sub":"ada","exp":`+exp+`}`), malformed},
+		{"sub twice, once with a line feed behind the name", nil, minted.Written(header, "{\"sub\"\n:\"ada\",\"sub\":\"ada\",\"exp\":"+exp+"}"), malformed},
+		{"sub twice, once with a tab behind the name", nil, minted.Written(header, "{\"sub\"\t:\"ada\",\"sub\":\"ada\",\"exp\":"+exp+"}"), malformed},
+		{"sub twice beside strings that begin with a colon", nil, minted.Written(header, `{"sub":":","sub":":ada",":":":","exp":`+exp+`}`), malformed},
+		{"sub twice beside an object", nil, minted.Written(header, with(`"any":{},"sub":"ada"`)), malformed},
+		{"twice, one an object with as many members as are lost", nil, minted.Written(header, with(`"a":{"b":1},"a":{"b":1}`)), malformed},
+		{"twice in an object beside strings that begin with a colon", nil, minted.Written(header, with(`"any":{"a":":","a":1,":":":"}`)), malformed},
+		{"twice beside a number beyond float64", nil, minted.Written(header, with(`"any":1e400,"a":1,"a":1`)), malformed},
+		{"strings that begin with a colon", nil, minted.Written(header, with(`":":":",":a":[":",":"],"any":{":":":"}`)), "served"},
+		{"a space behind each name and value", nil, minted.Written(header, `{"sub" : "ada" , "any" : {"a" : 1} , "exp" : `+exp+`}`), "served"},
+		{"as Python writes it", nil, minted.Written(header, `{"sub": "ada", "any": {"a": [1, "b"]}, "exp": `+exp+`}`), "served"},
+		{"twice, as Python writes it", nil, minted.Written(header, `{"sub": "ada", "a": 1, "a": 1, "exp": `+exp+`}`), malformed},
+		{"twice, once null", nil, minted.Written(header, with(`"a":null,"a":1`)), malformed},
+		{"twice, empty name", nil, minted.Written(header, with(`"":1,"":1`)), malformed},
+		{"twice in an object", nil, minted.Written(header, with(`"any":{"a":1,"a":2}`)), malformed},
+		{"twice in an object, escaped", nil, minted.Written(header, with(`"any":{"a":1,"\u0061":2}`)), malformed},
+		{"twice in an object in a list", nil, minted.Written(header, with(`"any":[1,{"a":1,"b":[],"a":2}]`)), malformed},
+		{"twice in an object in a list beside an escape", nil, minted.Written(header, with(`"any":["\n",{"a":1,"b":[],"a":2}]`)), malformed},
+		{"twice behind an inner object", nil, minted.Written(header, with(`"<":0,"any":{"a":{"b":1},"a":2}`)), malformed},
+		{"twice behind an inner list", nil, minted.Written(header, with(`"<":0,"any":{"a":["a"],"b":[[]],"a":2}`)), malformed},
+		{"twice at the top behind all", nil, minted.Written(header, `{"<":0,"any":[{"a":[{}]}],"exp":`+exp+`,"any":1}`), malformed},
+		{"twice, deep", nil, minted.Written(header, with(`"any":`+deep(500, `{"a":1,"a":1}`))), malformed},
+		{"twice, deep, beside an escape", nil, minted.Written(header, with(`"&":0,"any":`+deep(500, `{"a":1,"a":1}`))), malformed},
+		{"twice in the header", nil, minted.Written(`{"alg":"HS256","alg":"HS256"}`, payload), malformed},
+		{"twice in the header, escaped", nil, minted.Written(`{"alg":"HS256","\u0061lg":"none"}`, payload), malformed},
+		{"twice in the header, ignored", nil, minted.Written(`{"alg":"HS256","x":{"a":1,"a":1}}`, payload), malformed},
+		{"once in each of two objects", nil, minted.Written(header, with(`"any":[{"a":1},{"a":2}],"a":{"a":{"a":"a"}}`)), "served"},
+		{"once in each of two objects, beside an escape", nil, minted.Written(header, with(`"any":[{"a":1},{"a":2},"\u0061"],"a":{"a":{"a":"a"}}`)), "served"},
+		{"values like names", nil, minted.Written(header, with(`"any":"any","a":"a","b":["a","a","b"],"&":"a"`)), "served"},
+		{"names that differ in case", nil, minted.Written(header, with(`"SUB":"eve","Exp":1,"any":2`)), "served"},
+		{"lists of lists", nil, minted.Written(header, with(`"any":[[],[[]],[{}],{}],"<":[[],[[]],[{}],{}]`)), "served"},
+		{"deep", nil, minted.Written(header, with(`"any":`+deep(1000, "1"))), "served"},
+		{"deep, beside an escape", nil, minted.Written(header, with(`"<":0,"any":`+deep(1000, "1"))), "served"},
 
 		// What a header may not demand.
-		{"crit", nil, written(`{"alg":"HS256","crit":["exp"],"exp":1}`, payload), critical},
-		{"crit empty", nil, written(`{"alg":"HS256","crit":[]}`, payload), critical},
-		{"crit null", nil, written(`{"alg":"HS256","crit":null}`, payload), critical},
-		{"crit escaped", nil, written(`{"alg":"HS256","\u0063rit":["x"]}`, payload), critical},
-		{"b64 false", nil, written(`{"alg":"HS256","b64":false}`, payload), critical},
-		{"b64 true", nil, written(`{"alg":"HS256","b64":true}`, payload), critical},
-		{"zip", nil, written(`{"alg":"HS256","zip":"DEF"}`, payload), critical},
-		{"zip null", nil, written(`{"alg":"HS256","zip":null}`, payload), critical},
-		{"crit in another case", nil, written(`{"alg":"HS256","Crit":["x"]}`, payload), "served"},
-		{"further members", nil, written(`{"alg":"HS256","cty":"JWT","x5t":"x","nonce":1}`, payload), "served"},
-		{"ALG for alg", nil, written(`{"ALG":"HS256"}`, payload), malformed},
-		{"alg null", nil, written(`{"alg":null}`, payload), malformed},
-		{"alg a number", nil, written(`{"alg":256}`, payload), malformed},
-		{"alg escaped", nil, written(`{"alg":"\u0048S256"}`, payload), "served"},
-		{"kid null", nil, written(`{"alg":"HS256","kid":null}`, payload), malformed},
-		{"kid a number", nil, written(`{"alg":"HS256","kid":1}`, payload), malformed},
-		{"kid a list", nil, written(`{"alg":"HS256","kid":["a"]}`, payload), malformed},
-		{"typ null", nil, written(`{"alg":"HS256","typ":null}`, payload), malformed},
-		{"typ a number", nil, written(`{"alg":"HS256","typ":1}`, payload), malformed},
-		{"typ a list", nil, written(`{"alg":"HS256","typ":["JWT"]}`, payload), malformed},
-		{"typ an object", nil, written(`{"alg":"HS256","typ":{}}`, payload), malformed},
+		{"crit", nil, minted.Written(`{"alg":"HS256","crit":["exp"],"exp":1}`, payload), critical},
+		{"crit empty", nil, minted.Written(`{"alg":"HS256","crit":[]}`, payload), critical},
+		{"crit null", nil, minted.Written(`{"alg":"HS256","crit":null}`, payload), critical},
+		{"crit escaped", nil, minted.Written(`{"alg":"HS256","\u0063rit":["x"]}`, payload), critical},
+		{"b64 false", nil, minted.Written(`{"alg":"HS256","b64":false}`, payload), critical},
+		{"b64 true", nil, minted.Written(`{"alg":"HS256","b64":true}`, payload), critical},
+		{"zip", nil, minted.Written(`{"alg":"HS256","zip":"DEF"}`, payload), critical},
+		{"zip null", nil, minted.Written(`{"alg":"HS256","zip":null}`, payload), critical},
+		{"crit in another case", nil, minted.Written(`{"alg":"HS256","Crit":["x"]}`, payload), "served"},
+		{"further members", nil, minted.Written(`{"alg":"HS256","cty":"JWT","x5t":"x","nonce":1}`, payload), "served"},
+		{"ALG for alg", nil, minted.Written(`{"ALG":"HS256"}`, payload), malformed},
+		{"alg null", nil, minted.Written(`{"alg":null}`, payload), malformed},
+		{"alg a number", nil, minted.Written(`{"alg":256}`, payload), malformed},
+		{"alg escaped", nil, minted.Written(`{"alg":"\u0048S256"}`, payload), "served"},
+		{"kid null", nil, minted.Written(`{"alg":"HS256","kid":null}`, payload), malformed},
+		{"kid a number", nil, minted.Written(`{"alg":"HS256","kid":1}`, payload), malformed},
+		{"kid a list", nil, minted.Written(`{"alg":"HS256","kid":["a"]}`, payload), malformed},
+		{"typ null", nil, minted.Written(`{"alg":"HS256","typ":null}`, payload), malformed},
+		{"typ a number", nil, minted.Written(`{"alg":"HS256","typ":1}`, payload), malformed},
+		{"typ a list", nil, minted.Written(`{"alg":"HS256","typ":["JWT"]}`, payload), malformed},
+		{"typ an object", nil, minted.Written(`{"alg":"HS256","typ":{}}`, payload), malformed},
 	}
 	judge(t, tests)
 }
@@ -245,15 +243,15 @@ func TestRegisteredClaims(t *testing.T) {
 		if !strings.Contains(members, `"exp"`) {
 			members += fmt.Sprintf(`,"exp":%d`, now+3600)
 		}
-		return written(`{"alg":"HS256"}`, `{`+members+`}`)
+		return minted.Written(`{"alg":"HS256"}`, `{`+members+`}`)
 	}
 	at := func(claim string, offset int64) string { return fmt.Sprintf(`%q:%d`, claim, now+offset) }
 	leeway := func(text string) options { return options{"leeway": text} }
 	audience, issuer := options{"audience": []string{"api", "web"}}, options{"issuer": "https://login.example.com"}
 	const malformed, expired, early, late = "401 malformed_claims", "401 token_expired", "401 token_not_yet_valid", "401 issued_in_future"
 	judge(t, []judgement{
-		{"no exp", nil, written(`{"alg":"HS256"}`, `{"sub":"ada"}`), "401 no_expiry"},
-		{"EXP", nil, written(`{"alg":"HS256"}`, `{"EXP":4e9}`), "401 no_expiry"},
+		{"no exp", nil, minted.Written(`{"alg":"HS256"}`, `{"sub":"ada"}`), "401 no_expiry"},
+		{"EXP", nil, minted.Written(`{"alg":"HS256"}`, `{"EXP":4e9}`), "401 no_expiry"},
 		{"exp null", nil, with(`"exp":null`), malformed},
 		{"exp a string", nil, with(`"exp":"4000000000"`), malformed},
 		{"exp true", nil, with(`"exp":true`), malformed},
@@ -402,7 +400,7 @@ func TestTokenType(t *testing.T) {
 	}
 	rows := make([]judgement, 0, len(tests))
 	for _, test := range tests {
-		token := hs256(segment(t, claims{"alg": "HS256"}.with(claims{"typ": test.typ})) + "." + segment(t, valid()))
+		token := minted.HS256(minted.Segment(t, claims{"alg": "HS256"}.With(claims{"typ": test.typ})) + "." + minted.Segment(t, minted.Valid()))
 		rows = append(rows, judgement{fmt.Sprintf("tokenType %q, typ %v", test.tokenType, test.typ), options{"tokenType": test.tokenType}, token, test.want})
 	}
 	judge(t, rows)
@@ -410,10 +408,14 @@ func TestTokenType(t *testing.T) {
 
 func TestAlgorithms(t *testing.T) {
 	only := func(algorithms ...string) options {
-		return options{"signingSecret": secret, "publicKey": pemText(t, "PKIX", keyPair(t, "RSA")), "algorithms": algorithms}
+		return options{"signingSecret": minted.Secret, "publicKey": minted.PEM(t, "PKIX", minted.Key(t, "RSA")), "algorithms": algorithms}
 	}
-	hs := func(alg string) string { return signedBy(t, []byte(secret), claims{"alg": alg}, valid()) }
-	rs := func(alg string) string { return signedBy(t, keyPair(t, "RSA"), claims{"alg": alg}, valid()) }
+	hs := func(alg string) string {
+		return minted.Signed(t, []byte(minted.Secret), claims{"alg": alg}, minted.Valid())
+	}
+	rs := func(alg string) string {
+		return minted.Signed(t, minted.Key(t, "RSA"), claims{"alg": alg}, minted.Valid())
+	}
 	judge(t, []judgement{
 		{"not narrowed, HS512", only(), hs("HS512"), "served"},
 		{"not narrowed, PS384", only(), rs("PS384"), "served"},
@@ -430,7 +432,7 @@ func TestAlgorithms(t *testing.T) {
 func TestAccess(t *testing.T) {
 	scopes := options{"scopes": []string{"read", "write"}}
 	policy := options{"claims": "Equals(`grp`, `admin`)"}
-	with := func(more claims) string { return token(t, valid().with(more)) }
+	with := func(more claims) string { return minted.Token(t, minted.Valid().With(more)) }
 	const scope, claim = "403 insufficient_scope", "403 claims_not_sufficient"
 	judge(t, []judgement{
 		{"scope", scopes, with(claims{"scope": "read write"}), "served"},
@@ -457,17 +459,17 @@ func TestAccess(t *testing.T) {
 
 // Whatever is changed in a token, it is refused.
 func TestMutations(t *testing.T) {
-	keys := map[string]crypto.Signer{"RS256": keyPair(t, "RSA"), "PS256": keyPair(t, "RSA"), "ES256": keyPair(t, "P-256"), "EdDSA": keyPair(t, "Ed25519")}
+	keys := map[string]crypto.Signer{"RS256": minted.Key(t, "RSA"), "PS256": minted.Key(t, "RSA"), "ES256": minted.Key(t, "P-256"), "EdDSA": minted.Key(t, "Ed25519")}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, alg := range []string{"HS256", "ES256", "EdDSA", "RS256", "PS256"} {
-			o, key := options{"signingSecret": secret}, any([]byte(secret))
+			o, key := options{"signingSecret": minted.Secret}, any([]byte(minted.Secret))
 			if pair := keys[alg]; pair != nil {
-				o, key = options{"publicKey": pemText(t, "PKIX", pair)}, pair
+				o, key = options{"publicKey": minted.PEM(t, "PKIX", pair)}, pair
 			}
-			handler, service := e.middleware(t, o)
-			good := signedBy(t, key, claims{"alg": alg}, valid())
-			other := signedBy(t, key, claims{"alg": alg}, valid().with(claims{"sub": "eve"}))
+			handler, service := e.Middleware(t, o)
+			good := minted.Signed(t, key, claims{"alg": alg}, minted.Valid())
+			other := minted.Signed(t, key, claims{"alg": alg}, minted.Valid().With(claims{"sub": "eve"}))
 			parts, otherParts := strings.Split(good, "."), strings.Split(other, ".")
 			mutated := []string{
 				parts[0] + "." + otherParts[1] + "." + parts[2],
@@ -488,16 +490,16 @@ func TestMutations(t *testing.T) {
 					mutated = append(mutated, good[:i]+string(c)+good[i+1:])
 				}
 			}
-			if got := verdict(t, handler, good); got != "served" {
+			if got := bothways.Verdict(t, handler, good); got != "served" {
 				t.Fatalf("%s: got %s, want served", alg, got)
 			}
 			for _, token := range mutated {
-				if got := verdict(t, handler, token); got == "served" {
+				if got := bothways.Verdict(t, handler, token); got == "served" {
 					t.Errorf("%s: %s was served in place of %s", alg, token, good)
 				}
 			}
-			if service.calls != 1 {
-				t.Errorf("%s: got %d calls of the service, want 1", alg, service.calls)
+			if service.Calls() != 1 {
+				t.Errorf("%s: got %d calls of the service, want 1", alg, service.Calls())
 			}
 		}
 	})
@@ -505,26 +507,26 @@ func TestMutations(t *testing.T) {
 
 // A remembered token is refused as soon as it has expired.
 func TestRememberedExpiry(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, cacheSize := range []int{10, 0} {
-			handler, _ := e.middleware(t, options{"signingSecret": secret, "leeway": "1s", "cacheSize": cacheSize})
+			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "leeway": "1s", "cacheSize": cacheSize})
 			exp := float64(time.Now().UnixMilli())/1000 - 0.8
-			token := token(t, valid().with(claims{"exp": exp}))
+			token := minted.Token(t, minted.Valid().With(claims{"exp": exp}))
 			for i := range [2]int{} {
-				got := verdict(t, handler, token)
+				got := bothways.Verdict(t, handler, token)
 				if passed := float64(time.Now().UnixMilli())/1000 >= exp+1; got != "served" && !passed {
 					t.Errorf("request %d: got %s, want served", i+1, got)
 				}
 			}
-			eventually(t, handler, token, "401 token_expired")
+			bothways.Eventually(t, handler, token, "401 token_expired")
 		}
 	})
 }
 
 // Middlewares with other options share nothing that is remembered.
 func TestMemoriesApart(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
-		forAPI := token(t, valid().with(claims{"aud": "api", "grp": "user"}))
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		forAPI := minted.Token(t, minted.Valid().With(claims{"aud": "api", "grp": "user"}))
 		tests := []struct {
 			options options
 			want    string
@@ -537,20 +539,20 @@ func TestMemoriesApart(t *testing.T) {
 			{options{"algorithms": []string{"HS512"}}, "401 wrong_algorithm"},
 			{options{"scopes": []string{"read"}}, "403 insufficient_scope"},
 			{options{"claims": "Equals(`grp`, `admin`)"}, "403 claims_not_sufficient"},
-			{options{"signingSecret": "another " + secret}, "401 bad_signature"},
+			{options{"signingSecret": "another " + minted.Secret}, "401 bad_signature"},
 		}
 		handlers := make([]http.Handler, 0, len(tests))
 		for _, test := range tests {
-			o := options{"signingSecret": secret}
+			o := options{"signingSecret": minted.Secret}
 			for option, value := range test.options {
 				o[option] = value
 			}
-			handler, _ := e.middleware(t, o)
+			handler, _ := e.Middleware(t, o)
 			handlers = append(handlers, handler)
 		}
 		for range [3]int{} {
 			for i, test := range tests {
-				if got := verdict(t, handlers[i], forAPI); got != test.want {
+				if got := bothways.Verdict(t, handlers[i], forAPI); got != test.want {
 					t.Errorf("%v: got %s, want %s", test.options, got, test.want)
 				}
 			}
@@ -561,21 +563,21 @@ func TestMemoriesApart(t *testing.T) {
 // A memory that is full gives the same answers.
 func TestSmallMemory(t *testing.T) {
 	long := strings.Repeat("x", 4000)
-	bothWays(t, func(t *testing.T, e engine) {
-		handler, service := e.middleware(t, options{"signingSecret": secret, "cacheSize": 4, "forwardHeaders": map[string]any{"X-Sub": "sub"}})
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "cacheSize": 4, "forwardHeaders": map[string]any{"X-Sub": "sub"}})
 		for round := range [3]int{} {
 			for i := range [20]int{} {
 				sub := fmt.Sprint("user ", i)
-				c := valid().with(claims{"sub": sub, "iat": nil, "exp": 4e9})
+				c := minted.Valid().With(claims{"sub": sub, "iat": nil, "exp": 4e9})
 				if i%5 == 0 {
 					c["long"] = long // heavier than all that is remembered
 				}
-				token := token(t, c)
+				token := minted.Token(t, c)
 				for range [2]int{} {
-					if got := verdict(t, handler, token); got != "served" {
+					if got := bothways.Verdict(t, handler, token); got != "served" {
 						t.Errorf("round %d, %s: got %s, want served", round, sub, got)
 					}
-					if got := service.request.Header.Get("X-Sub"); got != sub {
+					if got := service.Request().Header.Get("X-Sub"); got != sub {
 						t.Errorf("round %d: got X-Sub %q, want %q", round, got, sub)
 					}
 				}
@@ -587,22 +589,22 @@ func TestSmallMemory(t *testing.T) {
 // In the last part of a second before it expires, a token is no longer valid for sure, and is served: new, remembered, and
 // where nothing is remembered.
 func TestServedToTheLast(t *testing.T) {
-	bothWays(t, func(t *testing.T, e engine) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, cacheSize := range []int{0, 100} {
-			handler, service := e.middleware(t, options{"signingSecret": secret, "leeway": "0s", "cacheSize": cacheSize})
+			handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "leeway": "0s", "cacheSize": cacheSize})
 			for {
-				service.calls = 0
+				service.Forget()
 				if second := time.Now().Nanosecond(); second > 3e8 { // Early in a second there is time.
 					time.Sleep(time.Second - time.Duration(second))
 				}
 				exp := float64(time.Now().Unix()) + 0.999
-				text := token(t, claims{"sub": "ada", "exp": exp})
-				one, two := verdict(t, handler, text), verdict(t, handler, text)
+				text := minted.Token(t, claims{"sub": "ada", "exp": exp})
+				one, two := bothways.Verdict(t, handler, text), bothways.Verdict(t, handler, text)
 				if float64(time.Now().UnixMilli())/1000 > exp {
 					continue // The machine was busy.
 				}
-				if one != "served" || two != "served" || service.calls != 2 {
-					t.Errorf("cacheSize %d: got %s and %s, %d calls, want served twice", cacheSize, one, two, service.calls)
+				if one != "served" || two != "served" || service.Calls() != 2 {
+					t.Errorf("cacheSize %d: got %s and %s, %d calls, want served twice", cacheSize, one, two, service.Calls())
 				}
 				break
 			}
