@@ -6,7 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // It is what x5t is made of (RFC 7517 4.8).
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -25,7 +25,6 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
 )
 
@@ -173,8 +172,10 @@ func documentedProviders() []documentedProvider {
 				{name: "without the scope", claims: members{"scp": "orders.write"}, want: "403 insufficient_scope"},
 				{name: "version 1", claims: members{"iss": "https://sts.windows.net/" + tenant + "/", "ver": "1.0"}, want: "401 wrong_issuer"},
 				{name: "for Graph", claims: members{"aud": "00000003-0000-0000-c000-000000000000", "scp": "User.Read"}, want: "401 wrong_audience"},
-				{name: "for Graph, with the nonce that was hashed before signing", header: members{"nonce": "hashed"},
-					alter: func(token string) string { return withHeader(token, "nonce", "plain") }, want: "401 bad_signature"},
+				{
+					name: "for Graph, with the nonce that was hashed before signing", header: members{"nonce": "hashed"},
+					alter: func(token string) string { return withHeader(token, "nonce", "plain") }, want: "401 bad_signature",
+				},
 				{name: "the common endpoint", options: func(o members) {
 					o["trustedIssuers"] = []any{members{"issuer": "https://login.microsoftonline.com/common/v2.0"}}
 				}, want: "401 wrong_issuer"},
@@ -192,6 +193,8 @@ func documentedProviders() []documentedProvider {
 			tokens: []providerToken{
 				{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Name": "ada@acme.example"}},
 				{name: "a guest's", claims: members{"upn": nil, "aud": azureAPI}, want: "served", headers: map[string]string{"X-User-Id": subject}},
+				{name: "for another API", claims: members{"aud": "other"}, want: "401 wrong_audience"},
+				{name: "without the scope", claims: members{"scp": "orders.write"}, want: "403 insufficient_scope"},
 				{name: "the issuer without its slash", claims: members{"iss": "https://sts.windows.net/" + tenant}, want: "401 wrong_issuer"},
 				{name: "version 2", claims: members{"iss": "https://login.microsoftonline.com/" + tenant + "/v2.0", "aud": azureAPI}, want: "401 wrong_issuer"},
 			},
@@ -208,8 +211,11 @@ func documentedProviders() []documentedProvider {
 			claims: members{"iss": "https://login.microsoftonline.com/" + tenant + "/v2.0", "aud": azureAPI, "oid": subject, "tid": tenant, "sub": "pairwise", "ver": "2.0"},
 			tokens: []providerToken{
 				{name: "the first tenant's", want: "served", headers: map[string]string{"X-User-Id": subject, "X-Tenant-Id": tenant}},
-				{name: "the second tenant's", claims: members{"iss": "https://login.microsoftonline.com/" + otherTenant + "/v2.0", "tid": otherTenant},
-					want: "served", headers: map[string]string{"X-User-Id": subject, "X-Tenant-Id": otherTenant}},
+				{
+					name: "the second tenant's", claims: members{"iss": "https://login.microsoftonline.com/" + otherTenant + "/v2.0", "tid": otherTenant},
+					want: "served", headers: map[string]string{"X-User-Id": subject, "X-Tenant-Id": otherTenant},
+				},
+				{name: "for another API", claims: members{"aud": "other"}, want: "401 wrong_audience"},
 				{name: "another tenant's under the same key", claims: members{"iss": "https://login.microsoftonline.com/99999999-2222-3333-4444-555555555555/v2.0"}, want: "401 wrong_issuer"},
 			},
 		},
@@ -224,6 +230,8 @@ func documentedProviders() []documentedProvider {
 			},
 			tokens: []providerToken{
 				{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": subject}},
+				{name: "for another API", claims: members{"aud": "other"}, want: "401 wrong_audience"},
+				{name: "without the scope", claims: members{"scp": "orders.write"}, want: "403 insufficient_scope"},
 				{name: "of another policy", claims: members{"tfp": "B2C_1_reset"}, want: "403 claims_not_sufficient"},
 				{name: "the issuer without its slash", claims: members{"iss": "https://acme.b2clogin.com/" + tenant + "/v2.0"}, want: "401 wrong_issuer"},
 				{name: "by discovery", options: func(o members) {
@@ -244,6 +252,7 @@ func documentedProviders() []documentedProvider {
 			tokens: []providerToken{
 				{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": "00u1", "X-User-Name": "ada@acme.example", "X-Groups": "Everyone,Editors"}},
 				{name: "a machine's", claims: members{"uid": nil, "groups": nil, "sub": "client"}, want: "served", headers: map[string]string{"X-User-Name": "client"}},
+				{name: "for another API", claims: members{"aud": "other"}, want: "401 wrong_audience"},
 				{name: "of the org server", claims: members{"iss": "https://acme.okta.com", "aud": "https://acme.okta.com"}, want: "401 wrong_issuer"},
 				{name: "without the scope", claims: members{"scp": []any{"openid"}}, want: "403 insufficient_scope"},
 			},
@@ -307,6 +316,7 @@ func documentedProviders() []documentedProvider {
 			},
 			tokens: []providerToken{
 				{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": "uid1", "X-User-Email": "ada@acme.example", "X-Role": "editor"}},
+				{name: "for another project", claims: members{"aud": "other"}, want: "401 wrong_audience"},
 				{name: "of another project under the same key", claims: members{"iss": "https://securetoken.google.com/other", "aud": "other"}, want: "401 wrong_issuer"},
 				{name: "an anonymous user's", claims: members{"firebase": members{"sign_in_provider": "anonymous"}}, want: "403 claims_not_sufficient"},
 				{name: "a session cookie", claims: members{"iss": "https://session.firebase.google.com/acme-shop"}, want: "401 wrong_issuer"},
@@ -326,14 +336,21 @@ func documentedProviders() []documentedProvider {
 			},
 			tokens: []providerToken{
 				{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Email": "ada@acme.example", "X-Role": "editor"}},
+				{name: "for another audience", claims: members{"aud": "anon"}, want: "401 wrong_audience"},
 				{name: "an anonymous user's", claims: members{"is_anonymous": true, "email": ""}, want: "403 claims_not_sufficient"},
 				{name: "under the legacy secret", header: members{"alg": "HS256", "kid": "legacy"}, set: keySet(), want: "401 wrong_algorithm"},
-				{name: "under the legacy secret, while both are in use", header: members{"alg": "HS256", "kid": nil}, options: bothInUse,
-					want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Email": "ada@acme.example", "X-Role": "editor"}},
-				{name: "under the new key, while both are in use", options: bothInUse,
-					want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Email": "ada@acme.example", "X-Role": "editor"}},
-				{name: "the anon key, while both are in use", header: members{"alg": "HS256", "kid": nil}, options: bothInUse,
-					claims: members{"iss": "supabase", "aud": nil, "sub": nil, "role": "anon", "ref": "abcdefghijklmnop"}, want: "401 wrong_issuer"},
+				{
+					name: "under the legacy secret, while both are in use", header: members{"alg": "HS256", "kid": nil}, options: bothInUse,
+					want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Email": "ada@acme.example", "X-Role": "editor"},
+				},
+				{
+					name: "under the new key, while both are in use", options: bothInUse,
+					want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Email": "ada@acme.example", "X-Role": "editor"},
+				},
+				{
+					name: "the anon key, while both are in use", header: members{"alg": "HS256", "kid": nil}, options: bothInUse,
+					claims: members{"iss": "supabase", "aud": nil, "sub": nil, "role": "anon", "ref": "abcdefghijklmnop"}, want: "401 wrong_issuer",
+				},
 			},
 		},
 		{
@@ -369,6 +386,7 @@ func documentedProviders() []documentedProvider {
 			},
 			tokens: []providerToken{
 				{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": "0c3f5e", "X-User-Name": "ada", "X-Groups": "authentik Admins,Editors"}},
+				{name: "for another client", claims: members{"aud": "other"}, want: "401 wrong_audience"},
 				{name: "without a signing key", header: members{"alg": "HS256", "kid": nil}, set: members{}, want: "401 wrong_algorithm"},
 				{name: "encrypted", alter: encrypted, want: "401 token_malformed"},
 				{name: "the issuer without its slash", claims: members{"iss": "https://auth.example.com/application/o/shop"}, want: "401 wrong_issuer"},
@@ -393,8 +411,10 @@ func documentedProviders() []documentedProvider {
 			tokens: []providerToken{
 				{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Email": "ada@acme.example"}},
 				{name: "a service token's", claims: members{"sub": "", "email": nil, "common_name": "c0ffee.access"}, want: "served", headers: map[string]string{"X-Service": "c0ffee.access"}},
-				{name: "a service token's, people only", claims: members{"sub": "", "email": nil, "common_name": "c0ffee.access"},
-					options: func(o members) { o["claims"] = "Contains(`email`, `@`)" }, want: "403 claims_not_sufficient"},
+				{
+					name: "a service token's, people only", claims: members{"sub": "", "email": nil, "common_name": "c0ffee.access"},
+					options: func(o members) { o["claims"] = "Contains(`email`, `@`)" }, want: "403 claims_not_sufficient",
+				},
 				{name: "of another application", claims: members{"aud": []any{"other"}}, want: "401 wrong_audience"},
 			},
 		},
@@ -480,8 +500,10 @@ func documentedProviders() []documentedProvider {
 				{name: "as documented", want: "served", headers: map[string]string{"X-Spiffe-Id": "spiffe://acme.example/ns/shop/sa/web"}},
 				{name: "typ JOSE", header: members{"typ": "JOSE"}, want: "served", headers: map[string]string{"X-Spiffe-Id": "spiffe://acme.example/ns/shop/sa/web"}},
 				{name: "without typ", header: members{"typ": nil}, want: "401 wrong_type"},
-				{name: "without typ and tokenType", header: members{"typ": nil}, options: func(o members) { delete(o, "tokenType") },
-					want: "served", headers: map[string]string{"X-Spiffe-Id": "spiffe://acme.example/ns/shop/sa/web"}},
+				{
+					name: "without typ and tokenType", header: members{"typ": nil}, options: func(o members) { delete(o, "tokenType") },
+					want: "served", headers: map[string]string{"X-Spiffe-Id": "spiffe://acme.example/ns/shop/sa/web"},
+				},
 				{name: "an access token's typ", header: members{"typ": "at+jwt"}, want: "401 wrong_type"},
 				{name: "of another trust domain", claims: members{"sub": "spiffe://acme.example.evil/ns/shop/sa/web"}, want: "403 claims_not_sufficient"},
 				{name: "for another service", claims: members{"aud": []any{"spiffe://acme.example/stock"}}, want: "401 wrong_audience"},
@@ -511,6 +533,7 @@ func documentedProviders() []documentedProvider {
 		},
 		cognito("load-balancer",
 			providerToken{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": subject}},
+			providerToken{name: "of another client", claims: members{"client_id": "other"}, want: "403 claims_not_sufficient"},
 			providerToken{name: "the balancer's own", header: members{"signer": "arn", "client": "x"}, alter: func(token string) string {
 				return withHeader(token, "exp", 1) + "=="
 			}, want: "401 token_malformed"},
@@ -809,7 +832,7 @@ func certificate(jwk members, key crypto.Signer) {
 	if err != nil {
 		panic(err)
 	}
-	short, long := sha1.Sum(der), sha256.Sum256(der) //nolint:gosec // As above.
+	short, long := sha1.Sum(der), sha256.Sum256(der)
 	jwk["x5c"] = []any{base64.StdEncoding.EncodeToString(der)}
 	jwk["x5t"] = base64.RawURLEncoding.EncodeToString(short[:])
 	jwk["x5t#S256"] = base64.RawURLEncoding.EncodeToString(long[:])
