@@ -89,6 +89,9 @@ type CookieConfig struct {
 	HTTPOnly bool `json:"httpOnly"`
 	// SessionOnly leaves out Max-Age, so that the cookie ends with the browser. Default false.
 	SessionOnly bool `json:"sessionOnly,omitempty"`
+	// Origins lists further origins, such as https://app.example.com, whose pages may send the cookie with methods other
+	// than GET and HEAD, and open WebSockets with it. Default: the request's own.
+	Origins []string `json:"origins,omitempty"`
 
 	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }

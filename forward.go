@@ -61,25 +61,42 @@ func closedPipe() *io.PipeWriter {
 // removeSpellings removes every spelling of the forwarded headers from a request: services differ in which
 // of X-User-Id, X_User_Id and X.User.Id they take for the same.
 func removeSpellings(s *settings, req *http.Request) {
-	if len(s.forward) == 0 || req.Trailer == nil && req.Header.WriteSubset(nowhere, s.ordinary) == nil {
+	if len(s.forward) == 0 {
+		return
+	}
+	guardTrailers(req, s.spellings)
+	if req.Header.WriteSubset(nowhere, s.ordinary) == nil {
 		return
 	}
 	removeNames(req.Header, s.spellings)
-	removeNames(req.Trailer, s.spellings)
-	// A header named in Connection would be dropped on the way to the service, a claim's too (RFC 9110 7.6.1).
-	lines := req.Header["Connection"]
+	keepOnTheWay(s, req.Header)
+}
+
+// keepOnTheWay takes the forwarded headers out of Connection: what it names is dropped on the way to the service, a claim's
+// header too (RFC 9110 7.6.1).
+func keepOnTheWay(s *settings, h http.Header) {
+	lines := h["Connection"]
 	if len(lines) == 0 {
 		return
 	}
+	all := strings.Join(lines, ",")
+	isNamed := false
+	normal := normalize(all)
+	for name := range s.spellings.names {
+		isNamed = isNamed || strings.Contains(normal, name)
+	}
+	if !isNamed {
+		return
+	}
 	var kept []string
-	for _, option := range strings.Split(strings.Join(lines, ","), ",") {
+	for _, option := range strings.Split(all, ",") {
 		if option = strings.TrimSpace(option); option != "" && !s.spellings.names[normalize(option)] {
 			kept = append(kept, option)
 		}
 	}
-	delete(req.Header, "Connection")
+	delete(h, "Connection")
 	if len(kept) > 0 {
-		req.Header["Connection"] = []string{strings.Join(kept, ", ")}
+		h["Connection"] = []string{strings.Join(kept, ", ")}
 	}
 }
 

@@ -297,7 +297,13 @@ func TestConnectionNamesClaimHeader(t *testing.T) {
 				for name, values := range test.seen.Header() {
 					want[name] = values
 				}
-				handler.ServeHTTP(httptest.NewRecorder(), req)
+				service.Forget()
+				rec := httptest.NewRecorder()
+				handler.ServeHTTP(rec, req)
+				if service.Calls() == 0 {
+					t.Errorf("%v: got %d %s, want it served", test.sent, rec.Code, rec.Body)
+					continue
+				}
 				if !reflect.DeepEqual(service.Request().Header, want) {
 					t.Errorf("%v: got %v, want %v", test.sent, service.Request().Header, want)
 				}
@@ -402,7 +408,9 @@ func TestForwardedName(t *testing.T) {
 				for _, spelling := range []string{"X-User", "x-user", "X_user", "X_USER", "X.user", "X.User"} {
 					sent[spelling] = []string{"eve"}
 				}
-				bothways.Send(t, handler, "GET", "/", sent, nil)
+				if got := bothways.Outcome(t, bothways.Send(t, handler, "GET", "/", sent, nil)); got != "served" {
+					t.Fatalf("%s: got %s, want served", test.configured, got)
+				}
 				if got, want := service.Request().Header, (http.Header{test.seen: {"ada"}}); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: got %v, want %v", test.configured, got, want)
 				}

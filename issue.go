@@ -3,6 +3,7 @@ package slidingjwt
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strings"
@@ -21,8 +22,12 @@ func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
 	spelling := newNameSet(s.issue.header)
 	return func(rw http.ResponseWriter, req *http.Request) {
 		look(s, time.Since(epoch))
+		if isExcessive(s, req) {
+			refuse(s, rw, req, name, refuseTooMany, presented{})
+			return
+		}
 		removeNames(req.Header, spelling)
-		removeNames(req.Trailer, spelling)
+		guardTrailers(req, spelling)
 		w := &issuingWriter{rw: rw, req: req, s: s, name: name, spelling: spelling}
 		next.ServeHTTP(w, req)
 		if !w.done {
@@ -120,6 +125,9 @@ func (w *issuingWriter) issue(h http.Header, claims []string) error {
 	byCookie := w.s.config.Cookie.Name != ""
 	now = math.Floor(now) // Whole seconds, so that what remains is as configured.
 	issued := &renewed{token: token, line: []string{"Bearer " + token}, exp: now + lifetime, sessionEnd: now + w.s.renewal.maxSession}
+	if byCookie && len(cookieLine(w.s, token, int(lifetime))) > maxCookie {
+		return fmt.Errorf("the cookie would be longer than the %d bytes that browsers keep", maxCookie)
+	}
 	deliver(w.s, h, w.req, presented{token: token, cookie: byCookie, header: !byCookie}, issued, now)
 	return nil
 }
@@ -149,6 +157,11 @@ func issuedClaims(s *settings, text string, now, lifetime float64) (string, erro
 	claims["jti"] = jti
 	if r := readRegistered(s, &entry{}, claims, time.Duration(issuedAt)*time.Second); r != nil {
 		return "", errors.New("the claims header: " + r.phrase)
+	}
+	if aud, there := claims["aud"]; there {
+		if _, fits := audiences(aud); !fits {
+			return "", errors.New("the claims header: " + refuseClaims.phrase)
+		}
 	}
 	if _, there := claims["aud"]; !there && len(s.config.Audience) > 0 {
 		claims["aud"] = s.config.Audience

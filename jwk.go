@@ -56,9 +56,11 @@ func parseJWKS(text, from string, remote bool) ([]*key, error) {
 		if !ok {
 			return nil, fmt.Errorf("its key %d is no JSON object", i)
 		}
-		k, err := parseJWK(jwk)
-		if err == nil && remote && hasPrivateMember(jwk) {
+		var k *key
+		if remote && hasPrivateMember(jwk) { // Looked at first: what it would cost to check is the endpoint's choice.
 			err = errors.New("it is secret, and a key set from a URL is public")
+		} else {
+			k, err = parseJWK(jwk)
 		}
 		if errors.Is(err, errTooWeak) && !remote {
 			return nil, fmt.Errorf("its key %d: %w", i, err)
@@ -204,6 +206,10 @@ func rsaJWK(jwk map[string]any, kid string) (*key, error) {
 	if public.N.BitLen() < minRSABits {
 		return nil, fmt.Errorf("%w: an RSA key of %d bits is shorter than 2048", errTooWeak, public.N.BitLen())
 	}
+	// To check a private key takes time that grows with the cube of its length.
+	if public.N.BitLen() > maxRSABits {
+		return nil, fmt.Errorf("an RSA key of %d bits is longer than 8192", public.N.BitLen())
+	}
 	if _, private := jwk["d"]; !private {
 		k, err := newPublic(public, kid)
 		return k, err
@@ -219,6 +225,9 @@ func rsaJWK(jwk map[string]any, kid string) (*key, error) {
 	q, err := octets(jwk, "q")
 	if err != nil {
 		return nil, err
+	}
+	if len(d) > len(n) || len(p) > len(n) || len(q) > len(n) {
+		return nil, errors.New("its private members are longer than its modulus")
 	}
 	private := &rsa.PrivateKey{
 		PublicKey: *public, D: new(big.Int).SetBytes(d),

@@ -35,6 +35,8 @@ type keySource struct {
 	looking sync.Mutex   // held by the one request that looks at the file
 	file    *watchedFile // nil: content
 	base64  bool
+	wasRead bool   // at least once
+	unsure  []*key // of a secret's file that has just changed: they count if the next look sees the same
 	read    []*key // since they were last adopted; nil if there are none
 	keys    []*key
 	known   bool
@@ -134,11 +136,14 @@ func decodeBase64(text string) ([]byte, error) {
 // readSource reads a source's file if it has changed, and returns its new keys; nil if there are none. What is broken
 // is logged once and leaves the known keys in use.
 func readSource(source *keySource) []*key {
-	text, changed, err := readWatched(source.file, time.Now())
+	now := time.Now()
+	text, changed, err := readWatched(source.file, now)
+	keys := source.unsure
+	source.unsure = nil
 	if err == nil && !changed {
-		return nil
+		return keys
 	}
-	var keys []*key
+	keys = nil
 	if err == nil {
 		if source.option == "signingSecret" {
 			text = strings.TrimRight(text, "\r\n") // An editor's line end is no part of a secret.
@@ -157,6 +162,12 @@ func readSource(source *keySource) []*key {
 		return nil
 	}
 	source.lastErr = ""
+	isFirst := !source.wasRead
+	source.wasRead = true
+	if source.option == "signingSecret" && !(isFirst && source.file.settled) {
+		source.unsure = keys // Half of a secret is a secret too, and perhaps the other half is still to be written.
+		return nil
+	}
 	return keys
 }
 

@@ -1,7 +1,6 @@
 package slidingjwt
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -40,6 +39,8 @@ type key struct {
 const (
 	minRSABits = 2048
 	maxRSABits = 8192
+
+	maxPrivateBytes = 8 << 10 // of a PEM: such a key has less than 5 KiB
 )
 
 var knownAlgorithms = map[string]bool{
@@ -80,8 +81,8 @@ func newKeySet(keys []*key) *keySet {
 
 // newSecret makes a key of an HMAC secret (RFC 7518 3.2).
 func newSecret(secret []byte, kid string) (*key, error) {
-	if bytes.HasPrefix(bytes.TrimSpace(secret), []byte("-----BEGIN")) {
-		return nil, errors.New("a PEM is no HMAC secret")
+	if kind := publicKind(secret); kind != "" {
+		return nil, fmt.Errorf("it is %s, which is not a secret", kind)
 	}
 	k := &key{kid: kid, secret: secret, private: secret}
 	for i, alg := range []string{"HS256", "HS384", "HS512"} {
@@ -213,6 +214,9 @@ func parsePEM(text string) (*key, error) {
 		block, rest = pem.Decode(rest)
 		if block == nil {
 			return nil, errors.New("there is no PEM key in it")
+		}
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") && len(block.Bytes) > maxPrivateBytes {
+			return nil, errors.New("the private key is longer than an RSA key of 8192 bits") // To check it would take long.
 		}
 		var parsed any
 		var err error

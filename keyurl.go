@@ -218,11 +218,17 @@ func drop(k *keyURL) {
 	k.mu.Unlock()
 }
 
+// endpointName is what the log calls an endpoint.
 func endpointName(k *keyURL) string {
-	if k.issuer != "" {
-		return k.issuer
+	name := k.issuer
+	if name == "" {
+		name = k.url
 	}
-	return k.url
+	u, err := url.Parse(name)
+	if err != nil || u.Host == "" {
+		return name // An issuer's name that is not a URL.
+	}
+	return shownURL(u)
 }
 
 // fetchKeys fetches a key set, by discovery if its URL is not given (OpenID Connect Discovery 1.0 4), and returns

@@ -150,6 +150,7 @@ func recall(s *settings, line string, at time.Duration) *entry {
 // dot: nobody else's text gets in. With it goes the key, where the header alone decides which key a token meets.
 func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
 	known := *h
+	known.isStrict = true
 	own := currentRing(s.keys)
 	if keys := candidates(own.set, h.alg, h.kid); len(keys) == 1 && len(s.endpoints) == 0 && !own.incomplete {
 		known.only = keys[0]
@@ -193,6 +194,9 @@ func look(s *settings, at time.Duration) {
 		changed = sets[i] != m.sets[i]
 	}
 	if changed {
+		if signerID(r) != signerID(m.ring) {
+			forgetRenewals(&m.renewals)
+		}
 		m.version++
 		m.ring, m.sets = r, sets
 		m.headers = map[string]*joseHeader{}

@@ -21,10 +21,10 @@ const (
 // watching are settings whose secret is in a file, and a token that is valid at the time of each test.
 func watching(t *testing.T, now float64) (s *settings, file, token string) {
 	t.Helper()
-	file = filepath.Join(t.TempDir(), "secret")
+	file = filepath.Join(t.TempDir(), "keys.json")
 	writeSecret(t, file, oneSecret)
 	c := CreateConfig()
-	c.SigningSecret = file
+	c.JWKSFile = file
 	s, err := compile(c)
 	if err != nil {
 		t.Fatal(err)
@@ -39,9 +39,13 @@ func watching(t *testing.T, now float64) (s *settings, file, token string) {
 
 func writeSecret(t *testing.T, file, secret string) {
 	t.Helper()
-	if err := os.WriteFile(file, []byte(secret), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(secretSet(secret)), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func secretSet(secret string) string {
+	return `{"keys":[{"kty":"oct","k":"` + b64.EncodeToString([]byte(secret)) + `"}]}`
 }
 
 // at is a NumericDate as the plugin's clock shows it.
@@ -201,7 +205,7 @@ func TestFileThatHangs(t *testing.T) {
 // What a request has read, whose look then hangs in another file, counts from the next one's look on.
 func TestReadByAnother(t *testing.T) {
 	s, _, _ := watching(t, 0)
-	keys, err := parseKeys(s.keys.sources[0], anotherSecret)
+	keys, err := parseKeys(s.keys.sources[0], secretSet(anotherSecret))
 	if err != nil {
 		t.Fatal(err)
 	}

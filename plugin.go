@@ -57,6 +57,14 @@ func guarding(s *settings, next http.Handler, name string) http.HandlerFunc {
 			serve(s, next, name, rw, req)
 			return
 		}
+		if req.ContentLength < 0 { // It may have trailers.
+			serve(s, next, name, rw, req)
+			return
+		}
+		if len(h) > maxHeaders {
+			serve(s, next, name, rw, req)
+			return
+		}
 		if h.WriteSubset(nowhere, unsurprising) != nil {
 			if needServe(s, h) {
 				serve(s, next, name, rw, req)
@@ -148,7 +156,7 @@ func serve(s *settings, next http.Handler, name string, rw http.ResponseWriter, 
 		return
 	case r == nil && p.token == "":
 		r = refuseNoToken
-	case r == nil && p.cookie && !p.header && isCrossSiteWrite(req):
+	case r == nil && p.cookie && !p.header && isCrossSite(s, req):
 		r = refuseCrossSite
 	}
 	if r != nil {

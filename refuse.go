@@ -168,9 +168,11 @@ func challenges(c *Config) map[string][]string {
 	return all
 }
 
+// isGRPC says whether a caller speaks gRPC, which is POST over HTTP/2 or later. Anybody else would take the 200 of its
+// refusals for a yes.
 func isGRPC(req *http.Request) bool {
 	kind := req.Header.Get("Content-Type")
-	return kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+") || strings.HasPrefix(kind, "application/grpc;")
+	return req.Method == http.MethodPost && req.ProtoMajor >= 2 && (kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+"))
 }
 
 // refuseGRPC answers as the gRPC protocol's "Trailers-Only": the status is in the headers of a 200.

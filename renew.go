@@ -171,6 +171,22 @@ func renewal(all *renewals, token string, now float64) (*renewed, bool) {
 	return r, isSigned
 }
 
+// forgetRenewals forgets renewed tokens whose signer signs no more: it may be gone, and its tokens refused.
+func forgetRenewals(all *renewals) {
+	all.mu.Lock()
+	all.byToken = map[string]*renewed{}
+	all.queue = nil
+	all.mu.Unlock()
+}
+
+// signerID tells the keys that sign apart; empty if none does.
+func signerID(r *ring) string {
+	if r == nil || r.signer == nil {
+		return ""
+	}
+	return r.signer.id
+}
+
 // renewToken signs a token's claims again, byte for byte, but for iat, exp, jti and auth_time.
 func renewToken(signer *key, token string, e *entry, now, exp float64) (string, error) {
 	parts := strings.Split(token, ".")
@@ -314,6 +330,7 @@ func deliverCookie(s *settings, h http.Header, token string, maxAge int) bool {
 		return false
 	}
 	h["Set-Cookie"] = append(h["Set-Cookie"], line)
+	h["Cdn-Cache-Control"] = noStore // A service's own would count before Cache-Control (RFC 9213 2.2).
 	return true
 }
 

@@ -36,6 +36,9 @@ type settings struct {
 	reckons      bool               // there is an expression, which may ask for numbers
 	forwards     bool               // there are headers to forward
 	elsewhere    bool               // there is a cookie or a tokenKey
+	cookies      *pairFinder        // of the cookie that may carry the token; nil: none
+	parameters   *pairFinder        // of the parameter that may; nil: none
+	origins      map[string]bool    // that may make the cookie count on requests that could change something
 	renews       bool               // there is a time before expiry from which on tokens are renewed
 	renewal      renewalSettings    // before == 0 and share == 0: off
 	issue        issueSettings      // header == "": off
@@ -60,10 +63,11 @@ func compile(c *Config) (*settings, error) {
 	s := &settings{config: c}
 
 	refuseUnknown(p, c)
-	trimSpace(c.Audience, c.Algorithms, c.Scopes)
+	trimSpace(c.Audience, c.Algorithms, c.Scopes, c.Cookie.Origins)
 	s.leeway = duration(p, "leeway", c.Leeway, 30*time.Second, 0).Seconds()
 	validateTokenTypes(p, s, c.TokenType)
 	validateCookie(p, c.Cookie)
+	s.origins = validateOrigins(p, c.Cookie)
 	validateForward(p, s, c.ForwardHeaders)
 	validateAccess(p, s, c)
 	validateClient(p, c.ClientConfig)
@@ -83,6 +87,12 @@ func compile(c *Config) (*settings, error) {
 
 	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
 		logWarning("there is no audience: every token that the issuers sign for anybody is accepted here")
+	}
+	if c.Cookie.Name != "" {
+		s.cookies = cookieFinder(c.Cookie.Name)
+	}
+	if c.TokenKey != "" {
+		s.parameters = parameterFinder(c.TokenKey)
 	}
 	s.elsewhere = c.Cookie.Name != "" || c.TokenKey != ""
 	s.reckons = s.policy != nil
@@ -147,7 +157,7 @@ func validateTokenTypes(p *problems, s *settings, tokenType string) {
 
 func validateCookie(p *problems, c CookieConfig) {
 	if c.Name == "" {
-		if c.Domain != "" || c.Path != "/" || c.SameSite != "Lax" || !c.Secure || !c.HTTPOnly || c.SessionOnly {
+		if c.Domain != "" || c.Path != "/" || c.SameSite != "Lax" || !c.Secure || !c.HTTPOnly || c.SessionOnly || len(c.Origins) > 0 {
 			p.add("cookie.name: required when another cookie option is set")
 		}
 		return
@@ -174,6 +184,21 @@ func validateCookie(p *problems, c CookieConfig) {
 	if strings.HasPrefix(name, "__secure-") && !c.Secure {
 		p.add("cookie.name: %q needs cookie.secure", c.Name)
 	}
+}
+
+// validateOrigins reads the list of origins, which are compared as browsers send them (RFC 6454 6.2).
+func validateOrigins(p *problems, c CookieConfig) map[string]bool {
+	origins := map[string]bool{}
+	for _, origin := range c.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+			p.add("cookie.origins: %q is not an origin as browsers send it (for example https://app.example.com)", origin)
+		} else if u.Port() != "" && hostPort(u) == hostPort(&url.URL{Scheme: u.Scheme, Host: u.Hostname()}) {
+			p.add("cookie.origins: %q names the default port, which browsers leave out", origin)
+		}
+		origins[origin] = true
+	}
+	return origins
 }
 
 // unforwardable are the headers that mean something to HTTP itself, or carry credentials.
@@ -247,8 +272,8 @@ func validateAccess(p *problems, s *settings, c *Config) {
 			p.add("audience: %q is empty", audience)
 		}
 	}
-	if c.TokenKey != "" && hasControl(c.TokenKey) {
-		p.add("tokenKey: %q holds a control character", c.TokenKey)
+	if hasControl(c.TokenKey) || strings.ContainsAny(c.TokenKey, "&=%+") {
+		p.add("tokenKey: %q holds a control character, &, =, %% or +", c.TokenKey)
 	}
 	if c.Claims != "" {
 		policy, err := parseExpression(c.Claims)
@@ -293,6 +318,9 @@ func validateRenew(p *problems, s *settings, c *Config) {
 	}
 	s.renewal.lifetime = duration(p, "renew.lifetime", r.Lifetime, 0, time.Second).Seconds()
 	s.renewal.maxSession = duration(p, "renew.maxSession", r.MaxSession, defaultMaxSession, time.Second).Seconds()
+	if s.renewal.lifetime > s.renewal.maxSession {
+		p.add("renew.lifetime: %q is longer than renew.maxSession, %q, so nothing would ever be renewed", r.Lifetime, time.Duration(s.renewal.maxSession)*time.Second)
+	}
 	if percent, ok := strings.CutSuffix(r.Before, "%"); ok {
 		share, err := strconv.Atoi(percent)
 		if err != nil || share < 1 || share > 99 {
@@ -408,9 +436,15 @@ func checkURL(text string) error {
 		return errors.New("it is malformed") // The parser's own error repeats the text, which may hold credentials.
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%q is no absolute http(s) URL without user and fragment", u.Redacted())
+		return fmt.Errorf("%q is not an absolute http(s) URL without user and fragment", shownURL(u))
 	}
 	return nil
+}
+
+// shownURL is what of a URL may be shown: its query may hold a secret.
+func shownURL(u *url.URL) string {
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	return shown.String()
 }
 
 func sortedKeys(set map[string]bool) []string {

@@ -48,23 +48,27 @@ func findToken(s *settings, req *http.Request) (presented, *refusal) {
 
 // findElsewhere looks for the token in the cookie, the query and the form.
 func findElsewhere(s *settings, req *http.Request, p *presented) *refusal {
-	if s.config.Cookie.Name != "" {
-		for _, line := range req.Header["Cookie"] {
-			for _, pair := range strings.Split(line, ";") {
-				name, value, _ := strings.Cut(pair, "=")
-				if strings.TrimSpace(name) != s.config.Cookie.Name {
-					continue
-				}
-				p.cookie = take(p, strings.TrimSpace(value)) || p.cookie
+	if s.cookies != nil {
+		for _, line := range cookieLines(req.Header) {
+			pairs, named, err := findPairs(s.cookies, line)
+			if err != nil {
+				return refuseTooMany
+			}
+			for _, i := range named {
+				p.cookie = take(p, strings.TrimSpace(valueOf(pairs[i]))) || p.cookie
 			}
 		}
 	}
-	if s.config.TokenKey != "" {
-		for _, value := range parameters(req.URL.RawQuery, s.config.TokenKey) {
+	if s.parameters != nil {
+		values, err := parameters(s.parameters, req.URL.RawQuery)
+		if err != nil {
+			return refuseTooMany
+		}
+		for _, value := range values {
 			p.query = take(p, value) || p.query
 		}
 		if p.token == "" && isForm(req) {
-			values, err := formValues(req, s.config.TokenKey)
+			values, err = formValues(s.parameters, req)
 			if errors.Is(err, errTooMany) {
 				return refuseTooMany
 			}
@@ -83,6 +87,15 @@ func findElsewhere(s *settings, req *http.Request, p *presented) *refusal {
 		return refuseTooLong
 	}
 	return nil
+}
+
+// cookieLines are the lines of a request's Cookie header, as one line if there are several (RFC 9113 8.2.3).
+func cookieLines(h http.Header) []string {
+	lines := h["Cookie"]
+	if len(lines) > 1 {
+		return []string{strings.Join(lines, "; ")}
+	}
+	return lines
 }
 
 // twoTokens stands where two different tokens were found: no token has a space.
@@ -113,28 +126,21 @@ func bearerToken(line string) (token string, isBearer bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// parameters returns the values of a parameter in a query or form.
-func parameters(encoded, name string) []string {
+// parameters returns the token parameter's values in a query or form. One that is malformed stays as it is.
+func parameters(f *pairFinder, encoded string) ([]string, error) {
+	pairs, named, err := findPairs(f, encoded)
+	if err != nil {
+		return nil, err
+	}
 	var values []string
-	for encoded != "" {
-		var pair string
-		pair, encoded, _ = strings.Cut(encoded, "&")
-		if !namesParameter(pair, name) {
-			continue
-		}
-		_, value, _ := strings.Cut(pair, "=")
+	for _, i := range named {
+		value := valueOf(pairs[i])
 		if text, err := url.QueryUnescape(value); err == nil {
 			value = text
 		}
 		values = append(values, value)
 	}
-	return values
-}
-
-func namesParameter(pair, name string) bool {
-	key, _, _ := strings.Cut(pair, "=")
-	text, err := url.QueryUnescape(key)
-	return err == nil && text == name
+	return values, nil
 }
 
 func isForm(req *http.Request) bool {
@@ -143,7 +149,7 @@ func isForm(req *http.Request) bool {
 }
 
 // formValues reads the start of the body and puts it back, so that the service gets it whole.
-func formValues(req *http.Request, name string) ([]string, error) {
+func formValues(f *pairFinder, req *http.Request) ([]string, error) {
 	// One byte more shows whether the last field ends here.
 	start, err := io.ReadAll(io.LimitReader(req.Body, maxFormBytes+1))
 	if err != nil {
@@ -158,7 +164,8 @@ func formValues(req *http.Request, name string) ([]string, error) {
 	if bytes.Count(start, []byte("&")) > maxParameters {
 		return nil, errTooMany
 	}
-	return parameters(string(start), name), nil
+	values, err := parameters(f, string(start))
+	return values, err
 }
 
 // disarm takes off a preflight, which passes without a token, all that could make it more than a question.
@@ -179,96 +186,123 @@ func removeToken(s *settings, req *http.Request) {
 
 // removeElsewhere takes the token out of the cookies and the query.
 func removeElsewhere(s *settings, req *http.Request) {
-	if s.config.Cookie.Name != "" {
-		removeCookie(req.Header, s.config.Cookie.Name)
+	if s.cookies != nil {
+		removeCookie(s.cookies, req.Header)
 	}
-	if s.config.TokenKey != "" && req.URL.RawQuery != "" {
-		removeParameter(req, s.config.TokenKey)
+	if s.parameters != nil {
+		removeParameter(s.parameters, req)
 	}
 }
 
-func removeCookie(h http.Header, name string) {
-	var lines []string
-	for _, line := range h["Cookie"] {
-		var kept []string
-		removed := false
-		for _, pair := range strings.Split(line, ";") {
-			key, _, _ := strings.Cut(pair, "=")
-			if strings.TrimSpace(key) == name {
-				removed = true
-				continue
-			}
-			kept = append(kept, pair)
+// removeCookie takes the token's cookie out of the Cookie header. Where there are more of it than are looked at, the
+// whole header goes.
+func removeCookie(f *pairFinder, h http.Header) {
+	lines := h["Cookie"]
+	if len(lines) > maxNamed {
+		lines = cookieLines(h)
+	}
+	var kept []string
+	for _, line := range lines {
+		pairs, named, err := findPairs(f, line)
+		if err != nil {
+			delete(h, "Cookie")
+			return
 		}
-		if removed {
-			line = strings.TrimLeft(strings.Join(kept, ";"), " ")
+		if len(named) > 0 {
+			line = strings.TrimLeft(without(f, pairs, named), " ")
 		}
 		if line != "" {
-			lines = append(lines, line)
+			kept = append(kept, line)
 		}
 	}
-	if lines == nil {
+	if kept == nil {
 		delete(h, "Cookie")
 		return
 	}
-	h["Cookie"] = lines
+	h["Cookie"] = kept
 }
 
-func removeParameter(req *http.Request, name string) {
-	var kept []string
-	found := false
-	for _, pair := range strings.Split(req.URL.RawQuery, "&") {
-		if namesParameter(pair, name) {
-			found = true
-			continue
-		}
-		kept = append(kept, pair)
-	}
-	if !found {
+// removeParameter takes the token's parameter out of the URL. Where there are more of it than are looked at, the whole
+// query goes.
+func removeParameter(f *pairFinder, req *http.Request) {
+	pairs, named, err := findPairs(f, req.URL.RawQuery)
+	if err == nil && len(named) == 0 {
 		return
 	}
-	req.URL.RawQuery = strings.Join(kept, "&")
+	query := ""
+	if err == nil {
+		query = without(f, pairs, named)
+	}
+	req.URL.RawQuery = query
 	req.URL.ForceQuery = false
 	// Traefik builds the outgoing URL from RequestURI.
 	path, _, _ := strings.Cut(req.RequestURI, "?")
-	if req.URL.RawQuery != "" {
-		path += "?" + req.URL.RawQuery
+	if query != "" {
+		path += "?" + query
 	}
 	req.RequestURI = path
 }
 
-// isCrossSiteWrite says whether another site may have made the browser send the cookie with a request that
-// could change something.
-func isCrossSiteWrite(req *http.Request) bool {
-	if (req.Method == http.MethodGet || req.Method == http.MethodHead) && req.Header.Get("Upgrade") == "" {
+// isCrossSite says whether a browser may have sent the cookie for another site with a request that could change something:
+// one of another method than GET and HEAD, or one that opens a WebSocket. What is not known to be from this site is from
+// another one. As in net/http's CrossOriginProtection, Sec-Fetch-Site counts before Origin; here Origin's scheme does too,
+// since whoever can write the http site's pages may not be who runs the https site.
+func isCrossSite(s *settings, req *http.Request) bool {
+	h := req.Header
+	if (req.Method == http.MethodGet || req.Method == http.MethodHead) && len(h["Upgrade"]) == 0 {
 		return false
 	}
-	if site := req.Header.Get("Sec-Fetch-Site"); site != "" {
-		return site == "cross-site"
+	origins, sites := h["Origin"], h["Sec-Fetch-Site"]
+	if len(origins) > 1 || len(sites) > 1 {
+		return true
 	}
-	origin := req.Header.Get("Origin")
-	if origin == "" {
+	if len(origins) == 1 && s.origins[origins[0]] {
 		return false
 	}
-	u, err := url.Parse(origin)
-	return err != nil || !strings.EqualFold(u.Host, req.Host)
+	if len(sites) == 1 {
+		return sites[0] != "same-origin" && sites[0] != "none"
+	}
+	if len(origins) == 0 {
+		return false // Browsers send one of the two with whatever can change something.
+	}
+	origin, err := url.Parse(origins[0])
+	return err != nil || origin.User != nil || origin.Path != "" || origin.Scheme+"://"+hostPort(origin) != ownOrigin(req)
 }
 
-// The most parts that a request may have of what is searched for the token. A browser sends at most a few hundred
+// ownOrigin is the origin of the request's own site, with its port. The scheme is what Traefik's X-Forwarded-Proto says,
+// which is ws or wss for a WebSocket; empty if it says anything else.
+func ownOrigin(req *http.Request) string {
+	proto := req.Header["X-Forwarded-Proto"]
+	scheme := ""
+	switch {
+	case len(proto) == 1:
+		scheme = map[string]string{"http": "http", "ws": "http", "https": "https", "wss": "https"}[proto[0]]
+	case len(proto) == 0 && req.TLS != nil:
+		scheme = "https"
+	case len(proto) == 0:
+		scheme = "http"
+	}
+	if scheme == "" {
+		return ""
+	}
+	return scheme + "://" + hostPort(&url.URL{Scheme: scheme, Host: req.Host})
+}
+
+// The most parts that a request may have of what is searched. A browser sends some twenty headers and at most a few hundred
 // cookies; the interpreter takes a microsecond for each part, and a client nothing to repeat one.
 const (
 	maxCookies    = 500
 	maxParameters = 1000
 	maxOptions    = 100
+	maxHeaders    = 200 // names, of headers or of trailers
 )
-
-var errTooMany = errors.New("the form has too many fields")
 
 // isExcessive says whether a request has too many parts of what is searched.
 func isExcessive(s *settings, req *http.Request) bool {
-	return s.config.Cookie.Name != "" && strings.Count(strings.Join(req.Header["Cookie"], ";"), ";") > maxCookies ||
-		s.config.TokenKey != "" && strings.Count(req.URL.RawQuery, "&") > maxParameters ||
-		len(s.forward) > 0 && strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions
+	return s.cookies != nil && strings.Count(strings.Join(req.Header["Cookie"], ";"), ";") > maxCookies ||
+		s.parameters != nil && strings.Count(req.URL.RawQuery, "&") > maxParameters ||
+		len(s.forward) > 0 && strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions ||
+		len(req.Header) > maxHeaders || len(req.Trailer) > maxHeaders
 }
 
 // dropTunnel takes off an upgrade to anything but WebSocket. A service that agreed to h2c, say, would take further

@@ -318,6 +318,7 @@ func TestFormOverTheNetwork(t *testing.T) {
 		defer server.Close()
 		body := "access_token=" + minted.Token(t, minted.Valid()) + "&rest=" + strings.Repeat("y", 300<<10)
 		for name, reader := range map[string]io.Reader{"length": strings.NewReader(body), "chunked": chunked{strings.NewReader(body)}} {
+			service.Forget()
 			req, err := http.NewRequest(http.MethodPost, server.URL, reader)
 			if err != nil {
 				t.Fatal(err)

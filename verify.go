@@ -13,6 +13,7 @@ const maxHeaderBytes = 2 << 10
 // joseHeader is what a token's header says (RFC 7515 4). What it says of keys beside the kid is not read.
 type joseHeader struct {
 	alg, kid, typ string
+	isStrict      bool // it was found to be strict JSON
 
 	// Of a header that a verified token had, where it alone decides which key a token meets.
 	only        *key                    // that key; nil if there may be others
@@ -68,16 +69,16 @@ var (
 // Yaegi: a call costs, and so does each variable and expression of the function called, used or not. So what is usual is
 // in few functions, and what is rare in others.
 func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
-	if strings.LastIndexAny(line, " \t\r\n,") != schemeSpace { // A decoder of base64 passes over line breaks.
-		return unread
-	}
 	if len(line) > maxLineBytes {
 		return unread
 	}
-	parts := strings.Split(line, ".")
-	if len(parts) != 3 {
+	if strings.LastIndexAny(line, " \t\r\n,") != schemeSpace { // A decoder of base64 passes over line breaks.
 		return unread
 	}
+	if strings.Count(line, ".") != 2 {
+		return unread
+	}
+	parts := strings.Split(line, ".")
 	m := s.memory
 	m.mu.RLock()
 	e = m.entries[line] // Another request's look may have brought it back.
@@ -152,6 +153,12 @@ func verifyAnew(s *settings, line string, at time.Duration) (e *entry) {
 			return malformed
 		}
 	}
+	if _, isText := claims["aud"].(string); !isText && claims["aud"] != nil {
+		if _, fits := audiences(claims["aud"]); !fits {
+			e.refused = refuseClaims
+			return e
+		}
+	}
 	if s.forwards {
 		deriveHeaders(s, e, claims, payload, isPlain)
 	}
@@ -196,7 +203,7 @@ func readRegistered(s *settings, e *entry, claims map[string]any, at time.Durati
 		if there {
 			_, fits = claim.(string)
 			if !fits {
-				if !isAudienceList(name, claim) {
+				if !isList(name, claim) {
 					return refuseClaims
 				}
 			}
@@ -241,9 +248,10 @@ func refuseWithoutExpiry(claims map[string]any) *refusal {
 	return refuseNoExpiry
 }
 
-// isAudienceList says whether a claim is an aud that is a list of strings.
-func isAudienceList(name string, claim any) bool {
-	_, ok := audiences(claim)
+// isList says whether a claim is an aud that is a list. What is in it is looked at once the signature was found right:
+// a stranger can make it long.
+func isList(name string, claim any) bool {
+	_, ok := claim.([]any)
 	return ok && name == "aud"
 }
 
@@ -263,9 +271,24 @@ func verifyOtherwise(s *settings, e *entry, h *joseHeader, claims map[string]any
 func searchKey(s *settings, e *entry, h *joseHeader, claims map[string]any, line string, signature []byte, at time.Duration) {
 	k, from, r := findKey(s, claims, h, line[schemeBytes:strings.LastIndexByte(line, '.')], signature, at.Seconds())
 	e.key, e.from, e.refused = k, from, r
-	if r == nil {
+	if r == nil && !h.isStrict {
+		if !isStrictHeader(line) {
+			e.refused = refuseMalformed
+			return
+		}
 		rememberHeader(s, line[:strings.IndexByte(line, '.')], h, e.version)
 	}
+}
+
+// isStrictHeader says whether a token's header is strict JSON. It is asked behind the signature: to walk over what a stranger
+// wrote costs the interpreter a thousand times what it costs the stranger.
+func isStrictHeader(line string) bool {
+	decoded, err := b64.DecodeString(line[schemeBytes:strings.IndexByte(line, '.')])
+	if err != nil {
+		return false
+	}
+	_, err = strictObject(decoded)
+	return err == nil
 }
 
 // readHeader reads a token's header that no verified token had: perhaps it was the last one that was read. Without a
@@ -305,8 +328,8 @@ func parseHeader(s *settings, text string) (*joseHeader, *refusal) {
 	if err != nil {
 		return nil, refuseMalformed
 	}
-	members, err := strictObject(decoded)
-	if err != nil {
+	var members map[string]any
+	if json.Unmarshal(decoded, &members) != nil || members == nil { // See isStrictHeader.
 		return nil, refuseMalformed
 	}
 	for _, name := range []string{"crit", "zip", "b64"} {

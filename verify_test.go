@@ -592,7 +592,8 @@ func TestServedToTheLast(t *testing.T) {
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, cacheSize := range []int{0, 100} {
 			handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "leeway": "0s", "cacheSize": cacheSize})
-			for {
+			const tries = 20
+			for try := 1; ; try++ {
 				service.Forget()
 				if second := time.Now().Nanosecond(); second > 3e8 { // Early in a second there is time.
 					time.Sleep(time.Second - time.Duration(second))
@@ -600,7 +601,7 @@ func TestServedToTheLast(t *testing.T) {
 				exp := float64(time.Now().Unix()) + 0.999
 				text := minted.Token(t, claims{"sub": "ada", "exp": exp})
 				one, two := bothways.Verdict(t, handler, text), bothways.Verdict(t, handler, text)
-				if float64(time.Now().UnixMilli())/1000 > exp {
+				if float64(time.Now().UnixMilli())/1000 > exp && try < tries {
 					continue // The machine was busy.
 				}
 				if one != "served" || two != "served" || service.Calls() != 2 {

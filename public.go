@@ -1,0 +1,68 @@
+package slidingjwt
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// publicKind says what a secret is if it is a key that others may know, in any of the forms that keys are passed around in;
+// empty if it is none. Whoever knows a public key could otherwise sign with it (RFC 8725 2.1).
+func publicKind(secret []byte) string {
+	kind := plainPublicKind(secret)
+	if kind != "" {
+		return kind
+	}
+	decoded, err := decodeBase64(string(bytes.TrimPrefix(secret, byteOrderMark)))
+	if err != nil {
+		return ""
+	}
+	kind = plainPublicKind(decoded)
+	if kind != "" {
+		return kind + " in base64"
+	}
+	return ""
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// keyLine is a public key as OpenSSH writes it: its type and, in base64, its type again.
+var keyLine = regexp.MustCompile(`(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+[ \t]+AAAA`)
+
+func plainPublicKind(secret []byte) string {
+	text := strings.ReplaceAll(string(secret), "\x00", "") // As a text of 16-bit characters has them.
+	switch {
+	case strings.Contains(text, "-----BEGIN "):
+		return "a PEM"
+	case strings.Contains(text, "---- BEGIN SSH2 "), keyLine.MatchString(text):
+		return "an SSH key"
+	case strings.Contains(text, "<Modulus>"), strings.Contains(text, "Public-Key: ("):
+		return "a public key"
+	}
+	var object map[string]json.RawMessage
+	start := strings.IndexByte(text, '{')
+	if start >= 0 && json.NewDecoder(strings.NewReader(text[start:])).Decode(&object) == nil && (object["kty"] != nil || object["keys"] != nil) {
+		return "a JSON Web Key"
+	}
+	if isDER(secret) {
+		return "a public key"
+	}
+	return ""
+}
+
+// isDER says whether it is a public key or certificate in DER, which a PEM holds in base64.
+func isDER(data []byte) bool {
+	if len(data) == 0 || data[0] != 0x30 { // ASN.1's SEQUENCE
+		return false
+	}
+	if _, err := x509.ParsePKIXPublicKey(data); err == nil {
+		return true
+	}
+	if _, err := x509.ParsePKCS1PublicKey(data); err == nil {
+		return true
+	}
+	_, err := x509.ParseCertificate(data)
+	return err == nil
+}
