@@ -8,6 +8,7 @@ require (
 	github.com/go-jose/go-jose/v4 v4.1.3
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
+	github.com/slidingjwt/slidingjwt v0.0.0
 	github.com/valyala/fasthttp v1.69.0
 	github.com/zitadel/oidc/v3 v3.45.4
 	go.yaml.in/yaml/v3 v3.0.4
@@ -379,6 +380,9 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.1 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
+
+// The plugin's test harness, of this repository.
+replace github.com/slidingjwt/slidingjwt => ../
 
 replace github.com/abbot/go-http-auth => github.com/containous/go-http-auth v0.4.1-0.20200324110947-a37a7636d23e
 
