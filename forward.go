@@ -2,25 +2,53 @@ package slidingjwt
 
 import (
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/slidingjwt/slidingjwt/internal/claims"
 )
 
+// maxHeaderBytes is how long a claim may be as a header's value.
+const maxHeaderBytes = 4 << 10
+
 // forwardedHeader is a request header and the path of the claim that it carries.
 type forwardedHeader struct {
-	name string // canonical
-	path claims.Path
+	name   string      // canonical
+	first  string      // name of the path …
+	rest   claims.Path // … and the others
+	isDeep bool        // there are others
 }
 
-// deriveHeaders derives the headers that a token sets. A claim that has no value to send leaves its header absent.
-func deriveHeaders(s *settings, v *verified, all map[string]any) {
-	for _, header := range s.forwarded {
-		text, ok := claims.HeaderValue(header.path.In(all))
+// deriveHeaders derives the headers that a token sets. A claim that is absent, or has no value to send, leaves its header absent.
+//
+// In a plain payload every text arrives as it is: none has a control character or a space at an end, or is too long.
+func deriveHeaders(s *settings, v *verified, all map[string]any, isPlain bool) {
+	v.headers = make([]header, 0, len(s.forwarded))
+	for _, forwarded := range s.forwarded {
+		claim := all[forwarded.first]
+		if forwarded.isDeep {
+			claim = claims.In(forwarded.rest, claim)
+		}
+		text, ok := claim.(string)
+		if !ok {
+			if claim == nil {
+				continue
+			}
+			text, ok = claims.HeaderValue(claim)
+		}
+		if !isPlain && ok {
+			ok = isSendable(text)
+		}
 		if ok {
-			v.names = append(v.names, header.name)
-			v.values = append(v.values, []string{text})
+			v.headers = append(v.headers, header{name: forwarded.name, values: []string{text}})
 		}
 	}
+}
+
+// isSendable says whether a text arrives as it is as a header's value: space at an end is lost on the way, and "ada " would
+// arrive as ada.
+func isSendable(text string) bool {
+	return len(text) <= maxHeaderBytes && strings.IndexFunc(text, unicode.IsControl) < 0 && strings.Trim(text, " ") == text
 }
 
 // removeSpellings removes whatever a client sent under a spelling of a forwarded header, and keeps Connection from naming one:
@@ -33,13 +61,5 @@ func removeSpellings(s *settings, req *http.Request) {
 	if hasOthers(req.Header, s.ordinary) {
 		s.claimHeaders.RemoveFrom(req.Header)
 		s.claimHeaders.RemoveFromList(req.Header, "Connection")
-	}
-}
-
-// setHeaders sets the headers of a token. The slices are everybody's: a middleware behind this one may replace them, and not
-// write into them.
-func setHeaders(h http.Header, v *verified) {
-	for i, name := range v.names {
-		h[name] = v.values[i]
 	}
 }

@@ -9,8 +9,10 @@ package slidingjwt
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
@@ -20,8 +22,11 @@ var epoch = time.Unix(0, 0)
 // glance returns the handler of a guarded route.
 func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 	s, m, mu := in.settings, in.memory, &in.memory.mu
-	unsurprising := s.unsurprising
-	removesToken := !s.keepsToken
+	unsurprising, nowhere := s.unsurprising, request.Nowhere
+	removed := "Authorization"
+	if s.keepsToken {
+		removed = "" // No header has that name.
+	}
 	atAGlance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
 		line := h["Authorization"]
@@ -29,7 +34,7 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 			if req.Trailer == nil {
 				if req.ContentLength >= 0 { // Else it may have trailers.
 					if len(h) <= maxHeaders {
-						if h.WriteSubset(request.Nowhere, unsurprising) != nil {
+						if h.WriteSubset(nowhere, unsurprising) != nil {
 							if !isUsual(s, h) {
 								guard(in, next, name, rw, req)
 								return
@@ -42,20 +47,17 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 							now := time.Since(epoch)
 							if now >= v.since {
 								if now < v.until {
-									for i, header := range v.names {
-										h[header] = v.values[i]
+									for _, claim := range v.headers {
+										h[claim.name] = claim.values
 									}
-									if removesToken {
-										delete(h, "Authorization")
-									}
+									delete(h, removed)
 									next.ServeHTTP(rw, req)
 									return
 								}
 							}
-							if renewedAtAGlance(in, next, rw, req, line[0], v, now) {
-								return
-							}
 						}
+						seen(in, next, name, rw, req, line)
+						return
 					}
 				}
 			}
@@ -86,28 +88,40 @@ func isUsual(s *settings, h http.Header) bool {
 	return true
 }
 
-// renewedAtAGlance serves a request whose known token is valid and due for renewal, and says whether it did.
-func renewedAtAGlance(in *instance, next http.Handler, rw http.ResponseWriter, req *http.Request, line string, v *verified, now time.Duration) bool {
-	s := in.settings
-	if v.denied != nil {
-		return false
+// seen serves or refuses a request of which only the token's verdict, or its renewal, is not known at a glance.
+func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, lines []string) {
+	line := lines[0]
+	if len(line) > bearerBytes+jose.MaxTokenBytes || !strings.HasPrefix(line, bearerPrefix) || strings.LastIndexAny(line, unwanted) >= bearerBytes {
+		guard(in, next, name, rw, req)
+		return
 	}
-	if v.times.compare(now, s.leeway) != nil {
-		return false
-	}
-	r := renew(in, line[bearerBytes:], v, now)
+	now := time.Since(epoch)
+	v, r := judge(in, line, now)
 	if r != nil {
-		h := rw.Header()
-		h[s.renewal.header] = r.line
-		announce(h, req, r, s.renewal.exposed, now)
+		refuse(in.settings, rw, req, name, r, credential{})
+		return
+	}
+	if now >= v.renewAt {
+		renewAtAGlance(in, rw, req, line[bearerBytes:], v, now)
 	}
 	h := req.Header
-	setHeaders(h, v)
-	if !s.keepsToken {
+	for _, claim := range v.headers {
+		h[claim.name] = claim.values
+	}
+	if !in.settings.keepsToken {
 		delete(h, "Authorization")
 	}
 	next.ServeHTTP(rw, req)
-	return true
+}
+
+// renewAtAGlance adds the renewed token to the response, if there is one.
+func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, token string, v *verified, now time.Duration) {
+	r := renew(in, token, v, now)
+	if r != nil {
+		h := rw.Header()
+		h[in.settings.renewal.header] = r.line
+		announce(h, req, r, in.settings.renewal.exposed, now)
+	}
 }
 
 // unsurprisingHeaders are the ordinary ones that may come with a request that is served at a glance.

@@ -44,7 +44,7 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 		next.ServeHTTP(rw, req)
 		return
 	}
-	v, r := judge(in, c.token, at)
+	v, r := judge(in, bearerPrefix+c.token, at)
 	if r != nil {
 		refuse(s, rw, req, name, r, c)
 		return
@@ -54,7 +54,9 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 			deliver(s, rw.Header(), req, c, r, at)
 		}
 	}
-	setHeaders(req.Header, v)
+	for _, claim := range v.headers {
+		req.Header[claim.name] = claim.values
+	}
 	if !s.keepsToken {
 		if c.inHeader {
 			delete(req.Header, "Authorization")

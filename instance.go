@@ -31,7 +31,7 @@ func lookAtKeys(in *instance, at time.Duration) {
 	}
 	scheduleLook(in) // Before the look, which a file may hold up.
 	in.own.Look()
-	ring := in.own.Current()
+	ring := keysource.Current(in.own)
 	sets := make([]*jose.KeySet, len(in.endpoints))
 	for i, endpoint := range in.endpoints {
 		sets[i] = endpoint.Refreshed(at)

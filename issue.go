@@ -10,6 +10,7 @@ import (
 
 	"github.com/slidingjwt/slidingjwt/internal/claims"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/keysource"
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
@@ -121,7 +122,7 @@ func (w *issuingWriter) issue(h http.Header, lines []string) error {
 	if typ == "" {
 		typ = "JWT"
 	}
-	signer := w.in.own.Current().Signer
+	signer := keysource.Current(w.in.own).Signer
 	if signer == nil {
 		return errNoSigner
 	}
@@ -159,7 +160,7 @@ func issuedClaims(s *settings, text string, now, expires time.Duration) (string,
 	all["auth_time"] = json.Number(wholeSeconds(now))
 	all["exp"] = json.Number(wholeSeconds(expires))
 	all["jti"] = jti
-	if _, r := readRegistered(all); r != nil {
+	if r := readRegistered(&verified{}, all, now, 0); r != nil {
 		return "", errors.New("the claims header: " + r.phrase)
 	}
 	aud, there := all["aud"]

@@ -1,6 +1,7 @@
 package slidingjwt
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -14,16 +15,23 @@ type verified struct {
 	// From since to until the token needs nothing but its headers: it is valid, its claims suffice, and it is not due for
 	// renewal. The remembered path compares nothing else; whatever is not in between is judged by times and denied.
 	since, until time.Duration
-	names        []string   // of the headers to set …
-	values       [][]string // … and their values
+	headers      []header // that it sets
 
-	times    times
-	renewAt  time.Duration       // when it is due for renewal; farAway: never
-	authTime time.Duration       // when the session began
-	typ      string              // the header's
-	denied   *refusal            // why its claims do not suffice, which time does not change; nil: they do
-	key      *jose.Key           // that verified it …
-	from     *keysource.Endpoint // … and where that key is from; nil: it is the operator's
+	times      times
+	renewAt    time.Duration       // when it is due for renewal; farAway: never
+	authTime   time.Duration       // when the session began
+	typ        string              // the header's
+	generation int64               // of the keys that it was verified with
+	denied     *refusal            // why its claims do not suffice, which time does not change; nil: they do
+	key        *jose.Key           // that verified it …
+	from       *keysource.Endpoint // … and where that key is from; nil: it is the operator's
+}
+
+// header is a request header and the claim in it. The slice is everybody's: a middleware behind this one may replace it, and
+// not write into it.
+type header struct {
+	name   string
+	values []string
 }
 
 // memory holds verified tokens, so that each is verified once. The oldest make room for new ones: with tokens that are
@@ -36,11 +44,13 @@ type verified struct {
 // Once a look at the keys is due, all that a lookup could find is set aside until somebody has looked: so the remembered
 // path, which finds nothing then, need not ask.
 type memory struct {
-	mu        sync.RWMutex
-	known     map[string]*verified    // by keys of this generation
-	headers   map[string]*jose.Header // the headers of tokens that keys of this generation verified, by their text
-	isLookDue bool
-	aside     aside // while a look is due
+	mu         sync.RWMutex
+	known      map[string]*verified    // by keys of this generation
+	headers    map[string]*jose.Header // the headers of tokens that keys of this generation verified, by their text
+	lastText   string                  // of the header that was read last …
+	lastHeader *jose.Header
+	isLookDue  bool
+	aside      aside // while a look is due
 
 	// A generation is what was verified between two changes of the keys. Tokens of generations before have to show that
 	// their key is still there.
@@ -77,26 +87,40 @@ func newMemory(capacity int) *memory {
 	}
 }
 
-// find returns what is known of a token, or was known by the keys of a generation before, and the generation of the keys now.
-func (m *memory) find(key string) (v, former *verified, generation int64) {
+// recall returns what is known of a token; else what was known of it by the keys of a generation before.
+//
+// Yaegi: functions here, since a call of a method costs a microsecond more.
+func recall(m *memory, key string) (*verified, *verified) {
 	m.mu.RLock()
-	known := m.known[key]
-	before := m.former[key]
-	now := m.generation
+	v := m.known[key]
+	former := m.former[key]
 	m.mu.RUnlock()
-	return known, before, now
+	return v, former
 }
 
-// header returns what is known of a token's header; nil if no verified token had that text.
-func (m *memory) header(text string) *jose.Header {
+// recallHeader returns what is known of a token's header, nil if nothing is; and the operator's keys, and their generation.
+func recallHeader(m *memory, text string) (*jose.Header, *keysource.Ring, int64) {
 	m.mu.RLock()
 	h := m.headers[text]
+	if h == nil && m.lastText == text {
+		h = m.lastHeader
+	}
+	ring := m.ring
+	generation := m.generation
 	m.mu.RUnlock()
-	return h
+	return h, ring, generation
+}
+
+// rememberLastHeader stores the header that was read last, whoever wrote it.
+func rememberLastHeader(m *memory, text string, h *jose.Header) {
+	m.mu.Lock()
+	m.lastText = strings.Clone(text) // It is part of a request's text.
+	m.lastHeader = h
+	m.mu.Unlock()
 }
 
 // rememberHeader stores the header of a token that was verified by keys of a generation: no stranger's text gets in.
-func (m *memory) rememberHeader(text string, h *jose.Header, generation int64) {
+func rememberHeader(m *memory, text string, h *jose.Header, generation int64) {
 	m.mu.Lock()
 	if generation == m.generation && !m.isLookDue && len(m.headers) < maxRememberedHeaders {
 		m.headers[text] = h
@@ -104,37 +128,33 @@ func (m *memory) rememberHeader(text string, h *jose.Header, generation int64) {
 	m.mu.Unlock()
 }
 
-// remember stores a token that was verified by keys of a generation, and forgets the oldest if there is no room. A token counts
+// remember stores a token that was verified, and forgets the oldest if there is no room. A token counts
 // once per KiB that it begins, so that the bytes held are bounded too.
-func (m *memory) remember(key string, v *verified, generation int64) {
+func remember(m *memory, key string, v *verified) {
 	m.mu.Lock()
-	if generation == m.generation && !m.isLookDue { // Else the keys may be without its own by now.
-		if m.known[key] == nil {
-			if m.former[key] == nil {
-				m.queue = append(m.queue, key)
-				m.weight += weightOf(key)
-			}
-			delete(m.former, key)
+	if v.generation == m.generation && !m.isLookDue { // Else the keys may be without its own by now.
+		if m.known[key] == nil && m.former[key] == nil {
+			m.queue = append(m.queue, key)
+			m.weight += len(key)>>10 + 1
 		}
+		delete(m.former, key)
 		m.known[key] = v
 		if m.weight > m.capacity {
-			m.makeRoom()
+			makeRoom(m)
 		}
 	}
 	m.mu.Unlock()
 }
 
-func weightOf(key string) int { return len(key)>>10 + 1 }
-
 // makeRoom forgets the oldest tokens: a few more than have to go, so that it is not called for each new one. The caller holds
 // the lock.
-func (m *memory) makeRoom() {
+func makeRoom(m *memory) {
 	most := m.capacity - m.capacity/100
 	if most < m.capacity-maxForgotten {
 		most = m.capacity - maxForgotten
 	}
 	newest := m.queue[len(m.queue)-1]
-	if weight := weightOf(newest); weight > m.capacity { // There is no room for it at all.
+	if weight := len(newest)>>10 + 1; weight > m.capacity { // There is no room for it at all.
 		delete(m.known, newest)
 		m.queue = m.queue[:len(m.queue)-1]
 		m.weight -= weight
@@ -144,7 +164,7 @@ func (m *memory) makeRoom() {
 		oldest := m.queue[m.head]
 		delete(m.known, oldest)
 		delete(m.former, oldest)
-		m.weight -= weightOf(oldest)
+		m.weight -= len(oldest)>>10 + 1
 		m.queue[m.head] = ""
 		m.head++
 	}
@@ -207,6 +227,8 @@ func (m *memory) endLook(r *keysource.Ring, sets []*jose.KeySet) (signerChanged,
 		m.ring = r
 		m.sets = sets
 		m.headers = map[string]*jose.Header{}
+		m.lastHeader = nil
+		m.lastText = ""
 		m.distrust()
 	}
 	m.mu.Unlock()

@@ -176,7 +176,8 @@ func validateForward(p *problems, headers map[string]string) []forwardedHeader {
 		if strings.TrimSpace(headers[name]) == "" {
 			p.add("forwardHeaders: %q has no claim", name)
 		}
-		forwarded = append(forwarded, forwardedHeader{name: canonical, path: claims.ParsePath(headers[name])})
+		path := claims.ParsePath(headers[name])
+		forwarded = append(forwarded, forwardedHeader{name: canonical, first: path[0], rest: path[1:], isDeep: len(path) > 1})
 	}
 	return forwarded
 }
@@ -352,7 +353,7 @@ func validateKeys(p *problems, c *Config) *keysource.Own {
 		SecretIsBase64: c.SigningSecretBase64Encoded, Algorithms: c.Algorithms,
 	})
 	p.list = append(p.list, wrong...)
-	ring := own.Current()
+	ring := keysource.Current(own)
 	if len(p.list) > before || ring.IsIncomplete {
 		return own // What keys there are is not known, so neither is what they cannot do.
 	}

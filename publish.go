@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/keysource"
 )
 
 // publishing answers with the public halves of the operator's keys (RFC 7517 5), and never calls the service.
@@ -14,7 +16,7 @@ func publishing(in *instance, name string) http.HandlerFunc {
 			refuse(in.settings, rw, req, name, refuseMethod, credential{})
 			return
 		}
-		set := in.own.Current().Published
+		set := keysource.Current(in.own).Published
 		if set == nil {
 			refuse(in.settings, rw, req, name, unavailable(time.Second), credential{})
 			return

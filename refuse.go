@@ -135,7 +135,7 @@ func unavailable(retryAfter time.Duration) *refusal {
 	return &r
 }
 
-func (r *refusal) isUnavailable() bool { return r != nil && r.status == http.StatusServiceUnavailable }
+func isUnavailable(r *refusal) bool { return r != nil && r.status == http.StatusServiceUnavailable }
 
 // challenges are the WWW-Authenticate of each refusal that has one (RFC 6750 3), by its code.
 func challenges(realm string, scopes []string) map[string][]string {

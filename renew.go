@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/slidingjwt/slidingjwt/internal/claims"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/keysource"
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
@@ -44,8 +46,7 @@ func newRenewals() *renewals { return &renewals{byToken: map[string]*renewal{}} 
 // scheduleRenewal decides when a token is due for renewal. Only a token that the operator's own key verified ever is, since
 // whoever holds the key is who may say that the session goes on.
 func scheduleRenewal(s *settings, v *verified, all map[string]any) {
-	v.renewAt = farAway
-	if !s.renewal.isOn || !v.key.IsOwn {
+	if !v.key.IsOwn {
 		return
 	}
 	lifetime := v.times.expires - v.times.issuedAt
@@ -55,10 +56,11 @@ func scheduleRenewal(s *settings, v *verified, all map[string]any) {
 	v.authTime = v.times.issuedAt
 	if claim, there := all["auth_time"]; there {
 		seconds, isNumber := claims.Number(claim)
-		if !isNumber || date(seconds) > v.times.issuedAt+s.leeway {
+		authTime := time.Duration(math.Max(0, math.Min(seconds, farSeconds)) * 1e9)
+		if !isNumber || authTime > v.times.issuedAt+s.leeway {
 			return
 		}
-		v.authTime = date(seconds)
+		v.authTime = authTime
 	}
 	before := s.renewal.before
 	if s.renewal.share > 0 {
@@ -97,7 +99,7 @@ func renew(in *instance, token string, v *verified, now time.Duration) *renewal 
 	}
 	r = in.renewals.begin(token, now)
 	r.once.Do(func() {
-		signed, err := signRenewed(in.own.Current().Signer, token, v, now, expires)
+		signed, err := signRenewed(keysource.Current(in.own).Signer, token, v, now, expires)
 		if err != nil {
 			logline.Error("a token was not renewed: %s", err.Error())
 		}

@@ -22,7 +22,10 @@ type settings struct {
 	audience   []string
 	scopes     []string
 	condition  *claims.Expression // nil: none
-	isOptional bool
+	restricts  bool               // there are scopes or a condition
+
+	checksParties bool // there is an issuer or an audience
+	isOptional    bool
 
 	// Where it is.
 	cookie     *cookie             // nil: in none
@@ -94,6 +97,8 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	}
 	s.ordinary = request.OrdinaryBut(request.NewNames(names...))
 	s.unsurprising = unsurprisingHeaders(s.ordinary, s.cookie != nil)
+	s.checksParties = s.issuer != "" || len(s.audience) > 0
+	s.restricts = len(s.scopes) > 0 || s.condition != nil
 	s.challenges = challenges(c.Realm, c.Scopes)
 	return s, own, nil
 }

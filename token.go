@@ -26,9 +26,6 @@ const (
 	bearerBytes  = 7 // Yaegi: the length of a constant is a call.
 )
 
-// memoryKey is the text under which the memory knows a token: the line of Authorization that carries it.
-func (s *settings) memoryKey(token string) string { return bearerPrefix + token }
-
 // findToken reads every place that may hold the token (RFC 6750 2). Two different tokens are refused: which of them counts
 // would be for the attacker to choose.
 func findToken(s *settings, req *http.Request) (credential, *refusal) {

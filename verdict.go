@@ -12,55 +12,75 @@ import (
 )
 
 // judge gives a token's verdict (RFC 7519 7.2): what is known of it if it is valid now and its claims suffice, else why it is
-// refused. A token that is remembered is not verified again.
-func judge(in *instance, token string, at time.Duration) (*verified, *refusal) {
-	if len(token) > jose.MaxTokenBytes {
-		return nil, refuseTooLong
+// refused. A token that is remembered is not verified again. The key is what the memory knows it by: the token behind "Bearer ".
+func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
+	m := in.memory
+	m.mu.RLock()
+	v := m.known[key]
+	former := m.former[key]
+	isLookDue := m.isLookDue
+	m.mu.RUnlock()
+	if isLookDue {
+		lookAtKeys(in, at)
+		v, former = recall(m, key)
 	}
-	lookAtKeys(in, at)
-	key := in.settings.memoryKey(token)
-	v, former, generation := in.memory.find(key)
-	if v == nil && former != nil && keyRemains(in, former) {
-		v = former
-		in.memory.remember(key, v, generation)
+	if v == nil && former != nil {
+		v = recallFormer(in, key, former)
 	}
 	if v == nil {
-		found, _, r := verify(in, token, at, generation)
+		found, _, r := verify(in, key[bearerBytes:], at)
 		if r != nil {
 			return nil, r
 		}
+		remember(m, key, found)
 		v = found
-		in.memory.remember(key, v, generation)
 	}
-	if r := v.times.compare(at, in.settings.leeway); r != nil {
-		return nil, r
-	}
-	if v.denied != nil {
-		return nil, v.denied
+	if at < v.since || at >= v.until {
+		r := dispute(in.settings, v, at)
+		return v, r
 	}
 	return v, nil
 }
 
-// keyRemains says whether the key that verified a token is still there.
-func keyRemains(in *instance, v *verified) bool {
-	if v.from == nil {
-		return in.own.Current().Set.Has(v.key)
+// dispute says why a verified token is refused at a time at which it needs more than its headers; nil if it is not.
+func dispute(s *settings, v *verified, at time.Duration) *refusal {
+	if r := compare(v.times, at, s.leeway); r != nil {
+		return r
 	}
-	set := v.from.Known()
-	return set != nil && set.Has(v.key)
+	return v.denied
+}
+
+// recallFormer returns what was known of a token by the keys of a generation before, if its key is still there.
+func recallFormer(in *instance, key string, former *verified) *verified {
+	_, ring, generation := recallHeader(in.memory, "")
+	set := ring.Set
+	if former.from != nil {
+		set = former.from.Known()
+	}
+	if set == nil || !set.Has(former.key) {
+		return nil
+	}
+	again := *former
+	again.generation = generation
+	remember(in.memory, key, &again)
+	return &again
 }
 
 // verify verifies a token (RFC 8725 3): its form and times first, which cost little, then the signature, and only behind it
 // whatever a stranger could make costly. It returns the claims as well.
-func verify(in *instance, token string, at time.Duration, generation int64) (*verified, map[string]any, *refusal) {
+func verify(in *instance, token string, at time.Duration) (*verified, map[string]any, *refusal) {
 	s := in.settings
-	parts, r := split(token)
-	if r != nil {
-		return nil, nil, r
+	parts := strings.SplitN(token, ".", 4)
+	if len(parts) != 3 || len(token) > jose.MaxTokenBytes || strings.ContainsAny(token, unwanted) {
+		return nil, nil, refuseMalformed
 	}
-	header, r := readHeader(in, parts[0])
-	if r != nil {
-		return nil, nil, r
+	header, ring, generation := recallHeader(in.memory, parts[0])
+	var r *refusal
+	if header == nil {
+		header, r = readHeader(in, parts[0])
+		if r != nil {
+			return nil, nil, r
+		}
 	}
 	payload, err := jose.Base64.DecodeString(parts[1])
 	if err != nil {
@@ -71,63 +91,69 @@ func verify(in *instance, token string, at time.Duration, generation int64) (*ve
 		return nil, nil, refuseMalformed
 	}
 
-	v := &verified{typ: header.Typ}
-	var all map[string]any
-	isHeavy := hasManyElements(payload)
+	v := &verified{typ: header.Typ, generation: generation, renewAt: farAway}
+	input := token[:len(token)-len(parts[2])-1]
+	isHeavy := len(payload) > lightBytes && hasManyElements(payload)
 	if isHeavy {
-		all = issuerAlone(payload)
-	} else {
-		all, r = readClaims(v, payload, at, s.leeway)
+		r = findKey(in, ring, v, issuerAlone(payload), header, input, signature, at)
 		if r != nil {
 			return nil, nil, r
 		}
 	}
-	k, from, r := findKey(in, all, header, token[:strings.LastIndexByte(token, '.')], signature, at)
+	all, err := jose.Object(payload)
+	if err != nil {
+		return nil, nil, refuseMalformed
+	}
+	r = readRegistered(v, all, at, s.leeway)
 	if r != nil {
 		return nil, nil, r
 	}
-	v.key = k
-	v.from = from
-
-	if !header.IsStrict {
-		if !jose.StrictHeader(parts[0]) {
-			return nil, nil, refuseMalformed
-		}
-		strict := *header
-		strict.IsStrict = true
-		in.memory.rememberHeader(strings.Clone(parts[0]), &strict, generation) // The text is part of a request's.
-	}
-	if isHeavy {
-		all, r = readClaims(v, payload, at, s.leeway)
+	if !isHeavy {
+		r = findKey(in, ring, v, all, header, input, signature, at)
 		if r != nil {
 			return nil, nil, r
 		}
 	}
-	if !jose.IsStrict(all, payload) {
+
+	if !header.IsStrict && !acceptHeader(in, header, parts[0], generation) {
 		return nil, nil, refuseMalformed
 	}
-	if r := checkParties(in, all); r != nil {
-		return nil, nil, r
+	isUsual, isStrict := jose.Strictness(all, payload)
+	if !isStrict {
+		return nil, nil, refuseMalformed
 	}
-	v.denied = checkAccess(s, all)
-	deriveHeaders(s, v, all)
-	scheduleRenewal(s, v, all)
-	v.since, v.until = undisputed(s, v)
+	if s.checksParties || all["aud"] != nil {
+		r = checkParties(in, all)
+		if r != nil {
+			return nil, nil, r
+		}
+	}
+	if s.restricts {
+		v.denied = checkAccess(s, all)
+	}
+	if len(s.forwarded) > 0 {
+		deriveHeaders(s, v, all, isUsual && len(payload) <= maxHeaderBytes && !bytes.Contains(payload, spaceBefore))
+	}
+	if s.renewal.isOn {
+		scheduleRenewal(s, v, all)
+	}
+	// In between, the token needs nothing but its headers.
+	v.since = later(v.times.notBefore, v.times.issuedAt) - s.leeway
+	v.until = v.times.expires + s.leeway
+	if v.renewAt < v.until {
+		v.until = v.renewAt
+	}
+	if v.denied != nil {
+		v.until = 0
+	}
 	return v, all, nil
 }
 
-// undisputed returns from when to when a token needs nothing but its headers.
-func undisputed(s *settings, v *verified) (since, until time.Duration) {
-	if v.denied != nil {
-		return farAway, 0
-	}
-	first := later(v.times.notBefore, v.times.issuedAt) - s.leeway
-	last := v.times.expires + s.leeway
-	if v.renewAt < last {
-		last = v.renewAt
-	}
-	return first, last
-}
+// spaceBefore is where a text may begin with a space, or an indented one begins.
+var spaceBefore = []byte(` "`)
+
+// unwanted may be in no token: a decoder of base64 passes over line breaks.
+const unwanted = " \t\r\n,"
 
 func later(a, b time.Duration) time.Duration {
 	if a > b {
@@ -136,22 +162,9 @@ func later(a, b time.Duration) time.Duration {
 	return b
 }
 
-// split splits a token in compact form (RFC 7515 3.1).
-func split(token string) ([]string, *refusal) {
-	if strings.ContainsAny(token, " \t\r\n,") { // A decoder of base64 passes over line breaks.
-		return nil, refuseMalformed
-	}
-	if strings.Count(token, ".") != 2 {
-		return nil, refuseMalformed
-	}
-	return strings.Split(token, "."), nil
-}
-
 // readHeader reads a token's header, which may demand only what is done here.
 func readHeader(in *instance, part string) (*jose.Header, *refusal) {
-	if known := in.memory.header(part); known != nil {
-		return known, nil
-	}
+	s := in.settings
 	header, problem := jose.ParseHeader(part)
 	switch problem {
 	case jose.Malformed:
@@ -159,14 +172,25 @@ func readHeader(in *instance, part string) (*jose.Header, *refusal) {
 	case jose.Unsupported:
 		return nil, refuseCritical
 	}
-	s := in.settings
 	if !contains(s.types, jose.MediaType(header.Typ)) {
 		return nil, refuseType
 	}
 	if !jose.IsKnown(header.Alg) || (len(s.algorithms) > 0 && !jose.Allows(s.algorithms, header.Alg)) {
 		return nil, refuseAlgorithm
 	}
+	rememberLastHeader(in.memory, part, header)
 	return header, nil
+}
+
+// acceptHeader says whether the header of a token that was verified is strict JSON, and remembers it.
+func acceptHeader(in *instance, header *jose.Header, part string, generation int64) bool {
+	if !jose.StrictHeader(part) {
+		return false
+	}
+	strict := *header
+	strict.IsStrict = true
+	rememberHeader(in.memory, strings.Clone(part), &strict, generation) // The text is part of a request's.
+	return true
 }
 
 // A payload that is longer than this, and has more elements, is read once its signature was found right: to read it takes
@@ -177,9 +201,6 @@ const (
 )
 
 func hasManyElements(payload []byte) bool {
-	if len(payload) <= lightBytes {
-		return false
-	}
 	return bytes.Count(payload, []byte(","))+bytes.Count(payload, []byte("["))+bytes.Count(payload, []byte("{")) > lightElements
 }
 
@@ -197,42 +218,17 @@ func issuerAlone(payload []byte) map[string]any {
 	return all
 }
 
-// readClaims reads the claims, and compares the times among them with this request's clock.
-func readClaims(v *verified, payload []byte, at, leeway time.Duration) (map[string]any, *refusal) {
-	all, err := jose.Object(payload)
-	if err != nil {
-		return nil, refuseMalformed
-	}
-	registered, r := readRegistered(all)
-	if r != nil {
-		return nil, r
-	}
-	if r := registered.compare(at, leeway); r != nil {
-		return nil, r
-	}
-	v.times = registered
-	return all, nil
-}
-
 // times are a token's NumericDates (RFC 7519 2), since 1970. What no clock will show is farAway.
 type times struct{ expires, notBefore, issuedAt time.Duration }
 
-const farAway = 6e9 * time.Second // The year 2160: an int64 holds its nanoseconds, and those of any option beyond.
-
-// date is a NumericDate as the clock shows it, which began in 1970.
-func date(seconds float64) time.Duration {
-	if seconds > farAway.Seconds() {
-		return farAway
-	}
-	if seconds < 0 {
-		return 0
-	}
-	return time.Duration(seconds * 1e9)
-}
+const (
+	farSeconds = 6e9                      // The year 2160: an int64 holds its nanoseconds …
+	farAway    = farSeconds * time.Second // … and those of any option beyond.
+)
 
 // compare says why a token is not valid at a time. Only here are a token's times compared with the clock; the remembered path
-// compares what undisputed makes of them.
-func (t times) compare(at, leeway time.Duration) *refusal {
+// compares what verify makes of them.
+func compare(t times, at, leeway time.Duration) *refusal {
 	if at >= t.expires+leeway {
 		return refuseExpired
 	}
@@ -246,61 +242,81 @@ func (t times) compare(at, leeway time.Duration) *refusal {
 }
 
 // readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types of the claims
-// that say from whom and for whom a token is. What is in a list is not looked at: see checkParties.
-func readRegistered(all map[string]any) (times, *refusal) {
-	t := times{}
-	exp, there := all["exp"]
-	if !there {
-		return t, refuseNoExpiry
+// that say from whom and for whom a token is. What is in a list is not looked at: see checkParties. Then the times are compared
+// with this request's clock.
+func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *refusal {
+	if _, there := all["exp"]; !there {
+		return refuseNoExpiry
 	}
-	seconds, isNumber := claims.Number(exp)
-	if !isNumber {
-		return t, refuseClaims
-	}
-	t.expires = date(seconds)
-	if nbf, there := all["nbf"]; there {
-		seconds, isNumber := claims.Number(nbf)
-		if !isNumber {
-			return t, refuseClaims
-		}
-		t.notBefore = date(seconds)
-	}
-	if iat, there := all["iat"]; there {
-		seconds, isNumber := claims.Number(iat)
-		if !isNumber {
-			return t, refuseClaims
-		}
-		t.issuedAt = date(seconds)
-	}
-	for _, name := range []string{"iss", "sub", "aud"} {
+	dates := []time.Duration{0, 0, 0}
+	for i, name := range dateClaims {
 		claim, there := all[name]
-		if !there {
-			continue
+		if there {
+			number, isNumber := claim.(json.Number)
+			seconds, err := number.Float64()
+			if err != nil || !isNumber {
+				return refuseClaims
+			}
+			if seconds < 0 {
+				seconds = 0
+			}
+			if seconds > farSeconds {
+				seconds = farSeconds
+			}
+			dates[i] = time.Duration(seconds * 1e9)
 		}
-		_, isText := claim.(string)
-		_, isList := claim.([]any)
-		if !isText && !(isList && name == "aud") {
-			return t, refuseClaims
+	}
+	v.times = times{expires: dates[0], notBefore: dates[1], issuedAt: dates[2]}
+	for _, name := range textClaims {
+		claim, there := all[name]
+		if there {
+			_, isText := claim.(string)
+			if !isText && !isList(name, claim) {
+				return refuseClaims
+			}
 		}
 	}
 	if _, there := all["cnf"]; there {
-		return t, refuseBound
+		return refuseBound
 	}
-	return t, nil
+	r := compare(v.times, at, leeway)
+	return r
+}
+
+var (
+	dateClaims = []string{"exp", "nbf", "iat"}
+	textClaims = []string{"iss", "sub", "aud"}
+)
+
+// isList says whether a claim is an aud that is a list.
+func isList(name string, claim any) bool {
+	_, ok := claim.([]any)
+	return ok && name == "aud"
 }
 
 // checkParties checks whom a token is from and for.
 func checkParties(in *instance, all map[string]any) *refusal {
 	s := in.settings
-	audiences, isRight := claims.Texts(all["aud"])
-	if _, there := all["aud"]; there && !isRight {
-		return refuseClaims
+	aud, there := all["aud"]
+	if !there && len(s.audience) > 0 {
+		return refuseAudience
+	}
+	if there {
+		if r := checkAudience(s, aud); r != nil {
+			return r
+		}
 	}
 	if s.issuer != "" && all["iss"] != s.issuer {
-		issuer, _ := all["iss"].(string)
-		if in.trusted[issuer] == nil {
-			return refuseIssuer
-		}
+		return checkIssuer(in, all)
+	}
+	return nil
+}
+
+// checkAudience checks an aud, which is a string or a list of strings (RFC 7519 4.1.3).
+func checkAudience(s *settings, aud any) *refusal {
+	audiences, isRight := claims.Texts(aud)
+	if !isRight {
+		return refuseClaims
 	}
 	if len(s.audience) == 0 {
 		return nil
@@ -311,6 +327,15 @@ func checkParties(in *instance, all map[string]any) *refusal {
 		}
 	}
 	return refuseAudience
+}
+
+// checkIssuer checks an iss that is not the configured one: it may be a trusted issuer's.
+func checkIssuer(in *instance, all map[string]any) *refusal {
+	issuer, _ := all["iss"].(string)
+	if in.trusted[issuer] == nil {
+		return refuseIssuer
+	}
+	return nil
 }
 
 // checkAccess decides whether a token's claims suffice. Time does not change its answer.
@@ -339,33 +364,52 @@ func scopesOf(all map[string]any) []string {
 
 // findKey finds the key that signed a token, among those that may have: a trusted issuer's for its own tokens, the operator's
 // and jwksUrl's for all others. The operator's are tried first, so that what they can answer waits for nobody.
-func findKey(in *instance, all map[string]any, h *jose.Header, input string, signature []byte, at time.Duration) (*jose.Key, *keysource.Endpoint, *refusal) {
-	if issuer, isText := all["iss"].(string); isText && in.trusted[issuer] != nil {
-		endpoint := in.trusted[issuer]
-		k, r := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
-		return k, endpoint, r
+func findKey(in *instance, own *keysource.Ring, v *verified, all map[string]any, h *jose.Header, input string, signature []byte, at time.Duration) *refusal {
+	if len(in.trusted) > 0 {
+		endpoint := trustedFor(in, all)
+		if endpoint != nil {
+			k, r := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
+			v.key = k
+			v.from = endpoint
+			return r
+		}
 	}
-	own := in.own.Current()
-	k, r, left := tryKeys(own.Set, h, input, signature, maxSignatures)
+	k, tried := jose.Find(own.Set, h, input, signature, maxSignatures)
 	if k != nil {
-		return k, nil, nil
+		v.key = k
+		return nil
 	}
+	r := refusedBy(own.Set, h, tried)
 	if in.jwksURL != nil {
-		k, theirs := tryEndpoint(in.jwksURL, h, input, signature, left, at)
-		if k != nil {
-			return k, in.jwksURL, nil
-		}
-		if theirs.isUnavailable() {
-			return nil, nil, theirs
-		}
-		if theirs == refuseSignature || r == refuseUnknownKey {
-			r = theirs
-		}
+		r = findElsewhere(in, v, h, input, signature, maxSignatures-tried, r, at)
 	}
-	if own.IsIncomplete {
-		return nil, nil, unavailable(time.Second)
+	if r != nil && own.IsIncomplete && !isUnavailable(r) {
+		r = unavailable(time.Second)
 	}
-	return nil, nil, r
+	return r
+}
+
+// trustedFor returns the endpoint of a token's issuer; nil if it is not a trusted one.
+func trustedFor(in *instance, all map[string]any) *keysource.Endpoint {
+	issuer, isText := all["iss"].(string)
+	if !isText {
+		return nil
+	}
+	return in.trusted[issuer]
+}
+
+// findElsewhere tries the keys of jwksUrl, behind the operator's own, by which the token was refused.
+func findElsewhere(in *instance, v *verified, h *jose.Header, input string, signature []byte, left int, refused *refusal, at time.Duration) *refusal {
+	k, r := tryEndpoint(in.jwksURL, h, input, signature, left, at)
+	if k != nil {
+		v.key = k
+		v.from = in.jwksURL
+		return nil
+	}
+	if isUnavailable(r) || r == refuseSignature || refused == refuseUnknownKey {
+		return r
+	}
+	return refused
 }
 
 // tryEndpoint tries a signature with the keys of an endpoint. What the known ones can answer waits for no fetch.
@@ -377,12 +421,15 @@ func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, sig
 	left := limit
 	var refused *refusal
 	if known != nil {
-		k, r, rest := tryKeys(known, h, input, signature, limit)
-		if k != nil || h.KID == "" || known.HasKID(h.KID) {
-			return k, r
+		k, tried := jose.Find(known, h, input, signature, limit)
+		if k != nil {
+			return k, nil
 		}
-		refused = r
-		left = rest
+		refused = refusedBy(known, h, tried)
+		if h.KID == "" || known.HasKID(h.KID) {
+			return nil, refused
+		}
+		left -= tried
 	}
 	set, retryAfter := endpoint.KeysFor(h.KID, at)
 	if set == nil {
@@ -391,31 +438,26 @@ func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, sig
 	if set == known {
 		return nil, refused
 	}
-	k, r, _ := tryKeys(set, h, input, signature, left)
-	return k, r
+	k, tried := jose.Find(set, h, input, signature, left)
+	if k != nil {
+		return k, nil
+	}
+	r := refusedBy(set, h, tried)
+	return nil, r
 }
 
 // maxSignatures bounds how many signatures are tried for one token.
 const maxSignatures = 16
 
-// tryKeys tries the signature with the keys that fit the token, up to a limit, and returns what is left of it.
-func tryKeys(set *jose.KeySet, h *jose.Header, input string, signature []byte, limit int) (*jose.Key, *refusal, int) {
-	keys := set.For(h.Alg, h.KID)
-	for i, k := range keys {
-		if i == limit {
-			return nil, refuseSignature, 0
-		}
-		if k.Verify(h.Alg, input, signature) {
-			return k, nil, limit
-		}
-	}
-	if len(keys) > 0 {
-		return nil, refuseSignature, limit - len(keys)
+// refusedBy says why a token has no key in a set, of which some were tried.
+func refusedBy(set *jose.KeySet, h *jose.Header, tried int) *refusal {
+	if tried > 0 {
+		return refuseSignature
 	}
 	if h.KID != "" && !set.HasKID(h.KID) {
-		return nil, refuseUnknownKey, limit
+		return refuseUnknownKey
 	}
-	return nil, refuseAlgorithm, limit
+	return refuseAlgorithm
 }
 
 func contains(list []string, text string) bool {

@@ -141,7 +141,7 @@ func Holds(p *Expression, claims map[string]any) bool {
 		}
 		return false
 	}
-	claim := p.path.In(claims)
+	claim := In(p.path, claims)
 	if list, isList := claim.([]any); isList {
 		return listHolds(p, list)
 	}

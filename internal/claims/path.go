@@ -26,9 +26,9 @@ func ParsePath(text string) Path {
 	return append(path, name.String())
 }
 
-// In follows the path into a claim; nil is what is absent.
-func (p Path) In(claim any) any {
-	for _, name := range p {
+// In follows a path into a claim; nil is what is absent.
+func In(path Path, claim any) any {
+	for _, name := range path {
 		object, isObject := claim.(map[string]any)
 		if !isObject {
 			return nil

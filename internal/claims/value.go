@@ -3,38 +3,13 @@ package claims
 import (
 	"encoding/json"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
-// MaxHeaderBytes is how long a claim may be as a header's value.
-const MaxHeaderBytes = 4 << 10
-
 // HeaderValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token, lists of scalars
-// joined by commas, the rest as compact JSON. It is false for a claim that leaves its header absent: one that is absent or
-// null, would not arrive as it is (space at an end, a control character), is a list with a comma in an element, or is too long.
+// joined by commas, the rest as compact JSON. It is false for a claim that has no value: null, or a list with a comma in an
+// element.
 func HeaderValue(claim any) (string, bool) {
-	if claim == nil {
-		return "", false
-	}
-	text, isText := claim.(string)
-	if !isText {
-		var ok bool
-		text, ok = written(claim)
-		if !ok {
-			return "", false
-		}
-	}
-	return text, isSendable(text)
-}
-
-// isSendable says whether a value arrives as it is: space at an end is lost on the way, and "ada " would arrive as ada.
-func isSendable(text string) bool {
-	return len(text) <= MaxHeaderBytes && strings.IndexFunc(text, unicode.IsControl) < 0 && strings.Trim(text, " ") == text
-}
-
-// written writes a claim that is not a string.
-func written(claim any) (string, bool) {
 	list, isList := claim.([]any)
 	if isList {
 		text, ok := joined(list)
@@ -48,22 +23,34 @@ func written(claim any) (string, bool) {
 	return text, ok
 }
 
-// joined joins a list of scalars by commas, of which no element has one; a list that holds anything else is JSON, and one of
-// nothing but nulls and scalars is none.
+// joined joins a list of scalars by commas, of which no element has one; a list that holds anything else is JSON.
 func joined(list []any) (string, bool) {
-	var texts []string
-	hasNull := false
+	texts := make([]string, 0, len(list))
 	for _, element := range list {
-		text, isScalar := scalar(element)
-		if !isScalar && element != nil {
-			text, ok := compactJSON(list)
-			return text, ok
+		text, isText := element.(string)
+		if !isText {
+			var isScalar bool
+			text, isScalar = scalar(element)
+			if !isScalar {
+				text, ok := unjoined(list)
+				return text, ok
+			}
 		}
-		hasNull = hasNull || element == nil
 		texts = append(texts, text)
 	}
 	text := strings.Join(texts, ",")
-	return text, !hasNull && (strings.Count(text, ",") == len(list)-1 || text == "")
+	return text, strings.Count(text, ",") == len(list)-1 || text == ""
+}
+
+// unjoined writes a list of more than scalars as JSON. One that holds nothing but scalars and null has no value.
+func unjoined(list []any) (string, bool) {
+	for _, element := range list {
+		if _, isScalar := scalar(element); !isScalar && element != nil {
+			text, ok := compactJSON(list)
+			return text, ok
+		}
+	}
+	return "", false
 }
 
 // scalar writes a string, number or boolean.
@@ -91,7 +78,7 @@ func compactJSON(value any) (string, bool) {
 		return "", false
 	}
 	line := strings.TrimSuffix(text.String(), "\n")
-	return line, len(line) <= MaxHeaderBytes && utf8.ValidString(line)
+	return line, utf8.ValidString(line)
 }
 
 // Texts reads a claim that is a string or a list of strings, as aud is (RFC 7519 4.1.3). It is false for any other.

@@ -27,6 +27,8 @@ type Key struct {
 	// SignAlg is how it signs; empty if it does not.
 	SignAlg string
 
+	algorithms map[string]*Algorithm // those of Algs; none until it is bound
+
 	secret  []byte
 	rsa     *rsa.PublicKey
 	ecdsa   *ecdsa.PublicKey
@@ -162,6 +164,10 @@ func (k *Key) Bind(configured []string, isOwn bool) {
 				k.Algs = append(k.Algs, alg)
 			}
 		}
+	}
+	k.algorithms = map[string]*Algorithm{}
+	for _, alg := range k.Algs {
+		k.algorithms[alg] = algorithmsByName[alg]
 	}
 	k.ID = fmt.Sprintf("%s %t %s %s", k.Thumbprint, isOwn, strings.Join(k.Algs, ","), k.KID)
 	if k.private == nil || len(k.Algs) == 0 {
