@@ -19,6 +19,14 @@ test: # the plugin's own tests, compiled and interpreted, then those that need t
 	go test -shuffle=on ./...
 	cd demo && go run . traefik && go test -count=1 ./... # Go's cache of results does not see the plugin, which is another module
 
+.PHONY: conformance
+conformance: # vectors and implementations by others, and the table of attacks: what agrees, and why the rest does not
+	cd demo && go test -count=1 -v ./conformance/... | awk ' \
+		/^(=== |PASS$$)|--- PASS/ { next } { print } /^(FAIL|--- FAIL)/ { failed = 1 } \
+		/^conformance: .* vectors, / { sub(/.*: /, ""); split($$0, n, /[^0-9]+/); for (i in n) sum[i] += n[i] } \
+		END { printf "conformance: all: %d vectors, %d agreements, %d listed exceptions, %d that cannot be expressed, native against interpreted differences: %d\n", \
+			sum[1], sum[2], sum[3], sum[4], sum[5]; exit failed }'
+
 .PHONY: lint
 lint: # the formatters are among the linters
 	go vet ./... && $(LINT)
