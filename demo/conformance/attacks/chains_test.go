@@ -6,14 +6,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
 	"github.com/slidingjwt/slidingjwt/internal/minted"
+
+	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 )
 
 // A token that was renewed and is replayed gives the very token that it gave, and never one that lasts longer.
 func TestReplay(t *testing.T) {
-	s := tally.Of(t, "Attacks: a replayed token")
+	s := tally.Of(t, "attacks: a replayed token")
 	var got []string
 	for _, e := range bothways.Engines(t) {
 		handler, _ := e.Middleware(t, guard)
@@ -36,7 +37,7 @@ func TestReplay(t *testing.T) {
 // Whoever renews at every opportunity, in whatever steps, is out when the session is over. The clock is the middleware's own:
 // so time passes by taking the same from every time in a renewed token and signing it again, as only a test can.
 func TestChains(t *testing.T) {
-	s := tally.Of(t, "Attacks: chains of renewals")
+	s := tally.Of(t, "attacks: chains of renewals")
 	const maxSession = 7200
 	for _, chain := range []struct {
 		name            string

@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
 	"github.com/slidingjwt/slidingjwt/internal/minted"
+
+	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 )
 
 // What would make an attack succeed, New refuses, and says which option it is (BCP 3.5; see the root's config_test.go and
@@ -66,7 +67,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"RFC 6265bis 5.7", "SameSite=None without Secure", options{"signingSecret": minted.Secret, "cookie": map[string]any{"name": "s", "sameSite": "None", "secure": false}}, "cookie"},
 		{"issue 18", "an option that there is not", options{"signingSecret": minted.Secret, "audiences": "api"}, "audiences"},
 	}
-	s := tally.Of(t, "Attacks: configurations")
+	s := tally.Of(t, "attacks: configurations")
 	for _, test := range tests {
 		var got []string
 		for _, e := range bothways.Engines(t) {

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 

@@ -80,18 +80,17 @@ func confusionRows(t *testing.T) []row {
 	rs, ec := minted.Key(t, "RSA"), minted.Key(t, "P-256")
 	// A key is bound to one algorithm, if it says so; and to those that the configuration lets it have.
 	for _, a := range algorithms {
-		key, o := keyOf(t, a.kind), options{}
-		if a.kind == "secret" {
-			o = underKey(options{"jwksFile": minted.JWKSet(t, minted.SecretJWK(minted.Secret).With(jwk{"alg": a.alg}))})
-		} else {
-			o = underKey(options{"jwksFile": minted.JWKSet(t, minted.PublicJWK(t, minted.Key(t, a.kind)).With(jwk{"alg": a.alg}))})
+		key, public := keyOf(t, a.kind), minted.SecretJWK(minted.Secret)
+		if a.kind != "secret" {
+			public = minted.PublicJWK(t, minted.Key(t, a.kind))
 		}
+		bound := underKey(options{"jwksFile": minted.JWKSet(t, public.With(jwk{"alg": a.alg}))})
 		for _, b := range algorithms {
 			if b.kind != a.kind || b.alg == a.alg || a.kind == "Ed25519" { // EdDSA and Ed25519 are one (RFC 9864).
 				continue
 			}
 			rows = append(rows,
-				row{source: "BCP 3.1", input: fmt.Sprintf("%s by the right key, whose JWK says %s", b.alg, a.alg), options: o, token: minted.Signed(t, key, claims{"alg": b.alg}, admin()), want: "401 wrong_algorithm"},
+				row{source: "BCP 3.1", input: fmt.Sprintf("%s by the right key, whose JWK says %s", b.alg, a.alg), options: bound, token: minted.Signed(t, key, claims{"alg": b.alg}, admin()), want: "401 wrong_algorithm"},
 				row{source: "BCP 3.1", input: fmt.Sprintf("%s by the right key, where algorithms says %s", b.alg, a.alg), options: forms(t, a.kind)["JWK"].With(options{"algorithms": []any{a.alg}}), token: minted.Signed(t, key, claims{"alg": b.alg}, admin()), want: "401 wrong_algorithm"},
 				row{source: "BCP 3.1", input: fmt.Sprintf("%s that is called %s", b.alg, a.alg), options: forms(t, a.kind)["JWK"], token: forged(t, claims{"alg": a.alg}, admin(), as(t, b.alg, key)), want: "401 bad_signature"})
 		}

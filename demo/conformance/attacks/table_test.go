@@ -17,9 +17,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
 	"github.com/slidingjwt/slidingjwt/internal/minted"
+
+	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 )
 
 func TestMain(m *testing.M) { bothways.Main(m) }
@@ -96,7 +97,7 @@ func TestAttacks(t *testing.T) {
 	total := 0
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {
-			s := tally.Of(t, "Attacks: "+group.name)
+			s := tally.Of(t, "attacks: "+group.name)
 			for _, r := range group.rows {
 				var got []string
 				for _, e := range bothways.Engines(t) {

@@ -18,10 +18,10 @@ import (
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"github.com/lestrrat-go/jwx/v3/jws"
-
-	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
 	"github.com/slidingjwt/slidingjwt/internal/minted"
+
+	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 )
 
 func TestMain(m *testing.M) { bothways.Main(m) }
@@ -219,7 +219,7 @@ func payload(t *testing.T) []byte {
 
 // Their tokens and their key sets verify here: a set as one's own and from a URL, each with and without alg and kid.
 func TestTheirsVerifyHere(t *testing.T) {
-	s := tally.Of(t, "Tokens and key sets of go-jose and jwx here")
+	s := tally.Of(t, "interop: tokens and key sets of go-jose and jwx here")
 	for _, signs := range libraries {
 		for _, publishes := range libraries {
 			for _, a := range algorithms {
@@ -258,7 +258,7 @@ func TestTheirsVerifyHere(t *testing.T) {
 
 // Tokens renewed and issued here, and the key set published here, verify there.
 func TestOursVerifyThere(t *testing.T) {
-	s := tally.Of(t, "Renewed and issued tokens and the published set at go-jose and jwx")
+	s := tally.Of(t, "interop: renewed and issued tokens and the published set at go-jose and jwx")
 	for _, a := range algorithms {
 		for source, o := range sources(t, a.alg, a.key) {
 			o = o.With(options{"algorithms": []any{a.alg}})

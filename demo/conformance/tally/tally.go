@@ -1,10 +1,10 @@
 // Package tally counts what the conformance suites compare, and prints a line for each suite, and one for each reason why
-// vectors rightly differ from the verdict that their authors give them:
+// cases rightly differ from the verdict that is expected:
 //
-//	conformance: RFC examples: 20 vectors, 13 agree, 7 listed exceptions, 0 cannot be expressed, 0 differ between native and interpreted
+//	conformance: vectors: RFC examples: 20 cases, 13 agree, 7 listed exceptions, 0 cannot be expressed, 0 differ between native and interpreted
 //	conformance:   7 exceptions: JSON serialisation is refused
 //
-// It knows nothing of what a vector is.
+// It knows nothing of what a case is: a vector, a token of another implementation, an attack.
 package tally
 
 import (
@@ -18,11 +18,11 @@ type Tally struct {
 	t     *testing.T
 	suite string
 
-	vectors, agree, differ  int
+	cases, agree, differ    int
 	exceptions, unexpressed map[string]int // by the reason
 }
 
-// Of counts a suite.
+// Of counts a suite. Its name begins with its kind: "vectors: …", "interop: …" or "attacks: …".
 func Of(t *testing.T, suite string) *Tally {
 	t.Helper()
 	s := &Tally{t: t, suite: suite, exceptions: map[string]int{}, unexpressed: map[string]int{}}
@@ -30,42 +30,42 @@ func Of(t *testing.T, suite string) *Tally {
 	return s
 }
 
-// Compare counts a vector: the verdict that its authors give it, what each engine came to, and the reason if the vector is
-// listed as one that rightly differs. A listed one that agrees after all is an error.
-func (s *Tally) Compare(vector, want, reason string, got ...string) {
+// Compare counts a case: the verdict that is expected, what each engine came to, and the reason if the case is listed as one
+// that rightly differs. A listed one that agrees after all is an error.
+func (s *Tally) Compare(name, want, reason string, got ...string) {
 	s.t.Helper()
-	s.vectors++
+	s.cases++
 	for _, other := range got {
 		if other != got[0] {
 			s.differ++
-			s.t.Errorf("%s: %s: native against interpreted: got %q", s.suite, vector, got)
+			s.t.Errorf("%s: %s: native against interpreted: got %q", s.suite, name, got)
 			return
 		}
 	}
 	switch {
 	case got[0] == want && reason != "":
-		s.t.Errorf("%s: %s: got %s as its authors do, but it is listed as an exception: %s", s.suite, vector, want, reason)
+		s.t.Errorf("%s: %s: got %s as expected, but it is listed as an exception: %s", s.suite, name, want, reason)
 	case got[0] == want:
 		s.agree++
 	case reason != "":
 		s.exceptions[reason]++
 	default:
-		s.t.Errorf("%s: %s: got %s, want %s", s.suite, vector, got[0], want)
+		s.t.Errorf("%s: %s: got %s, want %s", s.suite, name, got[0], want)
 	}
 }
 
-// Unexpressed counts a vector that the suite has no way to put to the middleware, and says why.
+// Unexpressed counts a case that the suite has no way to put to the middleware, and says why.
 func (s *Tally) Unexpressed(reason string) {
-	s.vectors++
+	s.cases++
 	s.unexpressed[reason]++
 }
 
 func (s *Tally) finish() {
-	if s.vectors == 0 {
-		s.t.Errorf("%s: got no vectors", s.suite)
+	if s.cases == 0 {
+		s.t.Errorf("%s: got no cases", s.suite)
 	}
-	fmt.Printf("conformance: %s: %d vectors, %d agree, %d listed exceptions, %d cannot be expressed, %d differ between native and interpreted\n",
-		s.suite, s.vectors, s.agree, sum(s.exceptions), sum(s.unexpressed), s.differ)
+	fmt.Printf("conformance: %s: %d cases, %d agree, %d listed exceptions, %d cannot be expressed, %d differ between native and interpreted\n",
+		s.suite, s.cases, s.agree, sum(s.exceptions), sum(s.unexpressed), s.differ)
 	printReasons("exceptions", s.exceptions)
 	printReasons("not expressed", s.unexpressed)
 }

@@ -10,10 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/slidingjwt/slidingjwt/internal/bothways"
 	"github.com/traefik/yaegi/interp"
 	"github.com/traefik/yaegi/stdlib"
-
-	"github.com/slidingjwt/slidingjwt/internal/bothways"
 )
 
 // question asks whether a signature is one of a message under a key set, as a token with this alg and kid would have it.

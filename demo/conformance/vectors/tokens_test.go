@@ -14,10 +14,10 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
-
-	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
 	"github.com/slidingjwt/slidingjwt/internal/minted"
+
+	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
 )
 
 // The JWS of Wycheproof, and its JWK Sets, in three ways, each vector in the first of them that fits:
@@ -28,7 +28,7 @@ import (
 //   - any other is malformed, and is sent with claims as its payload.
 func TestWycheproofJWS(t *testing.T) {
 	const alphabet = "a character that is not base64url is refused, not passed over (RFC 7515 2, RFC 4648 3.3)"
-	compareTokens(t, "Wycheproof JSON web signature", "json_web_signature_test.json", map[string]string{
+	compareTokens(t, "vectors: Wycheproof JSON web signature", "json_web_signature_test.json", map[string]string{
 		"346": "the key says PS256 and the token PS384 (RFC 7517 4.4)",
 		"350": "the key says PS256 and the token PS384 (RFC 7517 4.4)",
 		"347": "the key says ES521, which is no algorithm (RFC 7517 4.4)",
@@ -41,7 +41,7 @@ func TestWycheproofJWS(t *testing.T) {
 }
 
 func TestWycheproofJWK(t *testing.T) {
-	compareTokens(t, "Wycheproof JSON web key", "json_web_key_test.json", map[string]string{
+	compareTokens(t, "vectors: Wycheproof JSON web key", "json_web_key_test.json", map[string]string{
 		"1": "a set of one's own keys may hold a secret beside a public key: each is bound to its algorithms",
 		"4": "of two keys with one kid each is tried (RFC 7517 4.5 lets a set have them)",
 		"7": "the ROCA weakness of a modulus is not looked for: whoever chooses the key is the operator, or the issuer that is trusted",
@@ -239,7 +239,7 @@ func TestRFCs(t *testing.T) {
 		"RFC 7520 4.8": serialisation,
 		"RFC 7797 4.2": "b64 is not understood, so crit demands a refusal (RFC 7515 4.1.11)",
 	}
-	s := tally.Of(t, "RFC 7515, 7520, 7797, 8037: JWS")
+	s := tally.Of(t, "vectors: JWS of RFC 7515, 7520, 7797 and 8037")
 	ask := primitives(t)
 	for _, example := range examples.Tokens {
 		set, err := json.Marshal(map[string]any{"keys": example.Keys})
@@ -265,7 +265,7 @@ func TestRFCs(t *testing.T) {
 		}
 	}
 
-	s = tally.Of(t, "RFC 7638, 8037: thumbprints")
+	s = tally.Of(t, "vectors: thumbprints of RFC 7638 and 8037")
 	for _, example := range examples.Thumbprints {
 		var got []string
 		for _, e := range bothways.Engines(t) {
