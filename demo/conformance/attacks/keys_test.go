@@ -263,7 +263,7 @@ func signatureRows(t *testing.T) []row {
 					return sideBySide(r.Add(r, n), s.Add(s, n), size+1)
 				}})
 			// ECDSA has two signatures for each that one knows. The second is as good, and gives what the first does.
-			rows = append(rows, row{source: "issue 18", input: a.alg + ": s negated, which is a right signature", options: o, first: good, want: asUser, token: forged(t, header, user(), with(as(t, a.alg, key), func(signature []byte) []byte {
+			rows = append(rows, row{source: "malleability", input: a.alg + ": s negated, which is a right signature", options: o, first: good, want: asUser, token: forged(t, header, user(), with(as(t, a.alg, key), func(signature []byte) []byte {
 				r, s := halves(signature)
 				return sideBySide(r, s.Sub(n, s), size)
 			}))})
@@ -291,7 +291,7 @@ func signatureRows(t *testing.T) []row {
 		}
 		// The text for one signature is one text (RFC 4648 3.5), or what is remembered and what is revoked would miss it.
 		if len(good)-strings.LastIndexByte(good, '.')-1 != 0 && (len(good)-strings.LastIndexByte(good, '.')-1)%4 != 0 {
-			rows = append(rows, row{source: "issue 18", input: a.alg + ": another text for the same signature", options: o, first: good, token: nudged(good), want: "401 token_malformed"})
+			rows = append(rows, row{source: "malleability", input: a.alg + ": another text for the same signature", options: o, first: good, token: nudged(good), want: "401 token_malformed"})
 		}
 		other := forged(t, header, admin(), as(t, a.alg, key))
 		goodParts, otherParts := strings.Split(good, "."), strings.Split(other, ".")

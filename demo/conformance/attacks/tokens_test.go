@@ -194,7 +194,7 @@ func claimRows(t *testing.T) []row {
 		rows = append(rows, row{source: "RFC 6750 3.1", input: value + " where read and write are wanted", options: guard.With(options{"scopes": []any{"read", "write"}}), token: token(value), want: "403 insufficient_scope"})
 	}
 	for _, value := range []string{`"grp":"Admin"`, `"grp":["admin"]`, `"grp":{"admin":true}`, `"grp":"admin "`, `"grp":true`, `"x":{"grp":"admin"}`, `"x":1`} {
-		rows = append(rows, row{source: "the contract 3.3", input: value + " where grp is to equal admin", options: guard.With(options{"claims": "Equals(`grp`, `admin`)"}), token: token(value), want: "403 claims_not_sufficient"})
+		rows = append(rows, row{source: "expressions", input: value + " where grp is to equal admin", options: guard.With(options{"claims": "Equals(`grp`, `admin`)"}), token: token(value), want: "403 claims_not_sufficient"})
 	}
 	for i := range rows {
 		if rows[i].options == nil {
