@@ -4,31 +4,29 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/claims"
+	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/logline"
+	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
-// issueSettings are the issue options.
-type issueSettings struct {
-	header   string // canonical
-	lifetime float64
-}
-
-// issuing answers on a login route: what the login service says of the user in issue.header becomes a token.
-// Whoever answers on that route can be anyone to every service.
-func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
-	spelling := newNameSet(s.issue.header)
+// issuing answers on a login route: what the login service says of the user in issue.header becomes a token. Whoever answers
+// on that route can be anyone to every service.
+func issuing(in *instance, next http.Handler, name string) http.HandlerFunc {
+	spelling := request.NewNames(in.settings.issue.header)
 	return func(rw http.ResponseWriter, req *http.Request) {
-		look(s, time.Since(epoch))
-		if isExcessive(s, req) {
-			refuse(s, rw, req, name, refuseTooMany, presented{})
+		lookAtKeys(in, time.Since(epoch))
+		if isExcessive(in.settings, req) {
+			refuse(in.settings, rw, req, name, refuseTooMany, credential{})
 			return
 		}
-		removeNames(req.Header, spelling)
-		guardTrailers(req, spelling)
-		w := &issuingWriter{rw: rw, req: req, s: s, name: name, spelling: spelling}
+		spelling.RemoveFrom(req.Header)
+		request.GuardTrailers(req, spelling)
+		w := &issuingWriter{rw: rw, req: req, in: in, name: name, spelling: spelling}
 		next.ServeHTTP(w, req)
 		if !w.done {
 			w.WriteHeader(http.StatusOK)
@@ -37,7 +35,7 @@ func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
 		h := rw.Header()
 		for key := range h {
 			header, isTrailer := strings.CutPrefix(key, http.TrailerPrefix)
-			if spelling.names[normalize(header)] || w.failed && isTrailer {
+			if spelling.Has(header) || w.failed && isTrailer {
 				delete(h, key)
 			}
 		}
@@ -50,9 +48,9 @@ func issuing(s *settings, next http.Handler, name string) http.HandlerFunc {
 type issuingWriter struct {
 	rw       http.ResponseWriter
 	req      *http.Request
-	s        *settings
+	in       *instance
 	name     string
-	spelling nameSet
+	spelling *request.Names
 	done     bool // the final status was written
 	failed   bool // the service's body is dropped
 }
@@ -62,7 +60,7 @@ func (w *issuingWriter) Header() http.Header { return w.rw.Header() }
 func (w *issuingWriter) WriteHeader(status int) {
 	h := w.rw.Header()
 	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
-		removeNames(h, w.spelling)
+		w.spelling.RemoveFrom(h)
 		w.rw.WriteHeader(status)
 		return
 	}
@@ -70,22 +68,22 @@ func (w *issuingWriter) WriteHeader(status int) {
 		return
 	}
 	w.done = true
-	var claims []string
+	var lines []string
 	for key, values := range h {
-		if w.spelling.names[normalize(key)] {
-			claims = append(claims, values...)
+		if w.spelling.Has(key) {
+			lines = append(lines, values...)
 			delete(h, key)
 		}
 	}
-	announceWithout(h, w.spelling)
-	if status >= 200 && status < 300 && len(claims) > 0 {
-		if err := w.issue(h, claims); err != nil {
-			logError("no token was issued by %s: %s", quote(w.name), err.Error())
+	w.spelling.RemoveFromList(h, "Trailer")
+	if status >= 200 && status < 300 && len(lines) > 0 {
+		if err := w.issue(h, lines); err != nil {
+			logline.Error("no token was issued by %s: %s", logline.Quote(w.name), err.Error())
 			w.failed = true
 			for key := range h {
 				delete(h, key)
 			}
-			refuse(w.s, w.rw, w.req, w.name, refuseIssuing, presented{})
+			refuse(w.in.settings, w.rw, w.req, w.name, refuseIssuing, credential{})
 			return
 		}
 	}
@@ -104,86 +102,73 @@ func (w *issuingWriter) Write(data []byte) (int, error) {
 }
 
 // issue signs the claims and adds the token to the response's headers.
-func (w *issuingWriter) issue(h http.Header, claims []string) error {
-	if len(claims) != 1 {
+func (w *issuingWriter) issue(h http.Header, lines []string) error {
+	if len(lines) != 1 {
 		return errors.New("there is more than one claims header")
 	}
-	now := seconds(time.Now())
-	lifetime := math.Min(w.s.issue.lifetime, w.s.renewal.maxSession)
-	payload, err := issuedClaims(w.s, claims[0], now, lifetime)
+	s := w.in.settings
+	now := time.Since(epoch).Truncate(time.Second) // Whole seconds, so that what remains is as configured.
+	expires := now + s.issue.lifetime
+	sessionEnd := now + s.renewal.maxSession
+	if sessionEnd < expires {
+		expires = sessionEnd
+	}
+	payload, err := issuedClaims(s, lines[0], now, expires)
 	if err != nil {
 		return err
 	}
-	typ := w.s.config.TokenType
+	typ := s.tokenType
 	if typ == "" {
 		typ = "JWT"
 	}
-	token, err := sign(currentRing(w.s.keys).signer, typ, payload)
+	signer := w.in.own.Current().Signer
+	if signer == nil {
+		return errNoSigner
+	}
+	token, err := signer.Sign(typ, payload)
 	if err != nil {
 		return err
 	}
-	byCookie := w.s.config.Cookie.Name != ""
-	now = math.Floor(now) // Whole seconds, so that what remains is as configured.
-	issued := &renewed{token: token, line: []string{"Bearer " + token}, exp: now + lifetime, sessionEnd: now + w.s.renewal.maxSession}
-	if byCookie && len(cookieLine(w.s, token, int(lifetime))) > maxCookie {
+	issued := &renewal{token: token, line: []string{bearerPrefix + token}, expires: expires, sessionEnd: sessionEnd}
+	isCookie := s.cookie != nil
+	if isCookie && len(s.cookie.line(token, expires-now)) > maxCookie {
 		return fmt.Errorf("the cookie would be longer than the %d bytes that browsers keep", maxCookie)
 	}
-	deliver(w.s, h, w.req, presented{token: token, cookie: byCookie, header: !byCookie}, issued, now)
+	deliver(s, h, w.req, credential{token: token, inCookie: isCookie, inHeader: !isCookie}, issued, now)
 	return nil
 }
 
-// issuedClaims completes the service's claims: those that say from whom, when and for how long a token is are
-// the gateway's.
-func issuedClaims(s *settings, text string, now, lifetime float64) (string, error) {
-	claims, err := strictObject([]byte(text))
+// issuedClaims completes the service's claims: those that say from whom, when and for how long a token is are the gateway's.
+func issuedClaims(s *settings, text string, now, expires time.Duration) (string, error) {
+	all, err := jose.StrictObject([]byte(text))
 	if err != nil {
-		return "", errors.New("the claims header is no JSON object")
+		return "", errors.New("the claims header is not one JSON object")
 	}
-	if _, there := claims["nbf"]; there {
+	if _, there := all["nbf"]; there {
 		return "", errors.New("the claims header has nbf")
 	}
 	jti, err := newTokenID()
 	if err != nil {
 		return "", err
 	}
-	delete(claims, "iss")
-	if s.config.Issuer != "" {
-		claims["iss"] = s.config.Issuer
+	delete(all, "iss")
+	if s.issuer != "" {
+		all["iss"] = s.issuer
 	}
-	issuedAt := int64(now)
-	claims["iat"] = float64(issuedAt)
-	claims["auth_time"] = float64(issuedAt)
-	claims["exp"] = float64(int64(now + lifetime))
-	claims["jti"] = jti
-	if r := readRegistered(s, &entry{}, claims, time.Duration(issuedAt)*time.Second); r != nil {
+	all["iat"] = json.Number(wholeSeconds(now))
+	all["auth_time"] = json.Number(wholeSeconds(now))
+	all["exp"] = json.Number(wholeSeconds(expires))
+	all["jti"] = jti
+	if _, r := readRegistered(all); r != nil {
 		return "", errors.New("the claims header: " + r.phrase)
 	}
-	if aud, there := claims["aud"]; there {
-		if _, fits := audiences(aud); !fits {
-			return "", errors.New("the claims header: " + refuseClaims.phrase)
-		}
+	aud, there := all["aud"]
+	if _, fits := claims.Texts(aud); there && !fits {
+		return "", errors.New("the claims header: " + refuseClaims.phrase)
 	}
-	if _, there := claims["aud"]; !there && len(s.config.Audience) > 0 {
-		claims["aud"] = s.config.Audience
+	if !there && len(s.audience) > 0 {
+		all["aud"] = s.audience
 	}
-	payload, err := json.Marshal(claims)
+	payload, err := json.Marshal(all)
 	return string(payload), err
-}
-
-// announceWithout takes the claims header out of the announced trailers.
-func announceWithout(h http.Header, spelling nameSet) {
-	lines := h["Trailer"]
-	if len(lines) == 0 {
-		return
-	}
-	var kept []string
-	for _, name := range strings.Split(strings.Join(lines, ","), ",") {
-		if name = strings.TrimSpace(name); !spelling.names[normalize(name)] {
-			kept = append(kept, name)
-		}
-	}
-	delete(h, "Trailer")
-	if len(kept) > 0 {
-		h["Trailer"] = kept
-	}
 }

@@ -122,7 +122,7 @@ func TestUnresolvedSecret(t *testing.T) {
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, option := range []string{"signingSecret", "privateKey", "publicKey", "jwksFile"} {
 			err := e.Refusal(options{option: "urn:k8s:secret:a-name-of-some-length:signingSecret"})
-			if err == nil || !strings.Contains(err.Error(), option+": it is a reference to a Kubernetes secret") {
+			if err == nil || !strings.Contains(err.Error(), option+": it is an unresolved reference to a Kubernetes Secret") {
 				t.Errorf("%s: got %v, want it refused", option, err)
 			}
 		}

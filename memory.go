@@ -3,119 +3,148 @@ package slidingjwt
 import (
 	"sync"
 	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/keysource"
 )
 
-// entry is what is remembered of a token: all that a request needs of it, derived once. It is immutable.
-type entry struct {
-	// What the fast path reads.
-	validSince time.Duration // since the epoch: when it was verified, or never; it is valid for sure from then on …
-	validUntil time.Duration // … until then
-	dueFrom    time.Duration // … and due for renewal from then on
-	names      []string      // the headers to set …
-	values     [][]string    // … and their values
+// verified is what is known of a token whose signature was found right: all that a request needs of it, derived once. It does
+// not change.
+type verified struct {
+	// From since to until the token needs nothing but its headers: it is valid, its claims suffice, and it is not due for
+	// renewal. The remembered path compares nothing else; whatever is not in between is judged by times and denied.
+	since, until time.Duration
+	names        []string   // of the headers to set …
+	values       [][]string // … and their values
 
-	version int64 // the memory's, when the key was last known to be there
-
-	exp, nbf, iat float64  // NumericDates; nbf and iat are 0 if absent
-	authTime      float64  // when the session began
-	typ           string   // the header's, for the renewed token
-	refused       *refusal // why it is refused: of a token that is remembered, what time does not change
-	key           *key     // that verified it …
-	from          *keyURL  // … and where that key is from; nil: it is ours
+	times    times
+	renewAt  time.Duration       // when it is due for renewal; farAway: never
+	authTime time.Duration       // when the session began
+	typ      string              // the header's
+	denied   *refusal            // why its claims do not suffice, which time does not change; nil: they do
+	key      *jose.Key           // that verified it …
+	from     *keysource.Endpoint // … and where that key is from; nil: it is the operator's
 }
 
-// memory holds verified tokens, so that each is verified once. The oldest make room for new ones: with tokens
-// that are renewed, those are the ones that are no longer sent. A lookup takes no more than a read lock, and
-// no lock is held across a file, the network or a signature.
+// memory holds verified tokens, so that each is verified once. The oldest make room for new ones: with tokens that are
+// renewed, those are the ones that are no longer sent. A lookup takes no more than a read lock, and no lock is held across a
+// file, the network or a signature.
 //
-// A token is under the text of its Authorization line, "Bearer " and the token, which costs the fast path nothing to make.
+// A token is under the text that carries it in its usual place, which costs the remembered path nothing to make: see
+// instance.memoryKey.
 //
-// While key files and key sets have to be looked at, all that a lookup could find is set aside, so that the fast path need
-// not ask: a request that finds nothing looks.
+// Once a look at the keys is due, all that a lookup could find is set aside until somebody has looked: so the remembered
+// path, which finds nothing then, need not ask.
 type memory struct {
-	mu      sync.RWMutex
-	entries map[string]*entry      // of this version
-	headers map[string]*joseHeader // of tokens that were verified with keys of this version, by "Bearer " and the header
-	version int64                  // grows when keys change; 0 while a look is due
-	aside   aside
+	mu        sync.RWMutex
+	known     map[string]*verified    // by keys of this generation
+	headers   map[string]*jose.Header // the headers of tokens that keys of this generation verified, by their text
+	isLookDue bool
+	aside     aside // while a look is due
 
-	former map[string]*entry // of versions before: they have to show that their key is still there
+	// A generation is what was verified between two changes of the keys. Tokens of generations before have to show that
+	// their key is still there.
+	generation int64
+	former     map[string]*verified
 
-	lastHeader     *joseHeader // that was read, whoever wrote it
-	lastHeaderText string
-
-	queue    []string // the entries' keys, oldest first, from head on
+	queue    []string // the tokens' keys, oldest first, from head on
 	head     int
 	weight   int
 	capacity int
 
-	// What the last look saw.
-	ring *ring
-	sets []*keySet
-
-	renewals renewals
+	// The keys of this generation.
+	ring *keysource.Ring
+	sets []*jose.KeySet
 }
 
-// aside is what a memory holds while a look is due.
 type aside struct {
-	entries map[string]*entry
-	headers map[string]*joseHeader
-	version int64
+	known   map[string]*verified
+	headers map[string]*jose.Header
 }
 
 const (
-	maxRememberedHeaders = 100
-	maxForgotten         = 32 // at once, since the lock is held meanwhile
+	maxRememberedHeaders = 1000
+	maxForgotten         = 32 // tokens, beyond those that have to go
 	lookEvery            = time.Second
-	never                = 1 << 62 // a time that no clock shows
 )
 
+// newMemory makes a memory for so many tokens. A first look at the keys is due.
 func newMemory(capacity int) *memory {
 	return &memory{
-		entries: map[string]*entry{}, former: map[string]*entry{}, headers: map[string]*joseHeader{}, capacity: capacity,
-		aside:    aside{entries: map[string]*entry{}, headers: map[string]*joseHeader{}, version: 1},
-		renewals: renewals{byToken: map[string]*renewed{}},
+		capacity: capacity, isLookDue: true,
+		known: map[string]*verified{}, headers: map[string]*jose.Header{}, former: map[string]*verified{},
+		aside: aside{known: map[string]*verified{}, headers: map[string]*jose.Header{}},
 	}
 }
 
-// remember stores an entry, and forgets the oldest ones if there is no room. A token counts once per KiB that it begins,
-// so that the bytes held are bounded too.
-func remember(m *memory, line string, e *entry) {
+// find returns what is known of a token, or was known by the keys of a generation before, and the generation of the keys now.
+func (m *memory) find(key string) (v, former *verified, generation int64) {
+	m.mu.RLock()
+	known := m.known[key]
+	before := m.former[key]
+	now := m.generation
+	m.mu.RUnlock()
+	return known, before, now
+}
+
+// header returns what is known of a token's header; nil if no verified token had that text.
+func (m *memory) header(text string) *jose.Header {
+	m.mu.RLock()
+	h := m.headers[text]
+	m.mu.RUnlock()
+	return h
+}
+
+// rememberHeader stores the header of a token that was verified by keys of a generation: no stranger's text gets in.
+func (m *memory) rememberHeader(text string, h *jose.Header, generation int64) {
 	m.mu.Lock()
-	if e.version == m.version { // Keys that changed while it was verified could be without its own.
-		if m.entries[line] == nil {
-			if m.former[line] == nil {
-				m.queue = append(m.queue, line)
-				m.weight += len(line)>>10 + 1
+	if generation == m.generation && !m.isLookDue && len(m.headers) < maxRememberedHeaders {
+		m.headers[text] = h
+	}
+	m.mu.Unlock()
+}
+
+// remember stores a token that was verified by keys of a generation, and forgets the oldest if there is no room. A token counts
+// once per KiB that it begins, so that the bytes held are bounded too.
+func (m *memory) remember(key string, v *verified, generation int64) {
+	m.mu.Lock()
+	if generation == m.generation && !m.isLookDue { // Else the keys may be without its own by now.
+		if m.known[key] == nil {
+			if m.former[key] == nil {
+				m.queue = append(m.queue, key)
+				m.weight += weightOf(key)
 			}
-			delete(m.former, line)
+			delete(m.former, key)
 		}
-		m.entries[line] = e
+		m.known[key] = v
 		if m.weight > m.capacity {
-			makeRoom(m)
+			m.makeRoom()
 		}
 	}
 	m.mu.Unlock()
 }
 
-// makeRoom forgets the oldest tokens: a few more than have to go, so that it is not called for each new one.
-func makeRoom(m *memory) {
+func weightOf(key string) int { return len(key)>>10 + 1 }
+
+// makeRoom forgets the oldest tokens: a few more than have to go, so that it is not called for each new one. The caller holds
+// the lock.
+func (m *memory) makeRoom() {
 	most := m.capacity - m.capacity/100
 	if most < m.capacity-maxForgotten {
 		most = m.capacity - maxForgotten
 	}
 	newest := m.queue[len(m.queue)-1]
-	if weight := len(newest)>>10 + 1; weight > m.capacity { // There is no room for it at all.
-		delete(m.entries, newest)
+	if weight := weightOf(newest); weight > m.capacity { // There is no room for it at all.
+		delete(m.known, newest)
 		m.queue = m.queue[:len(m.queue)-1]
 		m.weight -= weight
 		return
 	}
 	for m.weight > most && m.head < len(m.queue)-1 {
 		oldest := m.queue[m.head]
-		delete(m.entries, oldest)
+		delete(m.known, oldest)
 		delete(m.former, oldest)
-		m.weight -= len(oldest)>>10 + 1
+		m.weight -= weightOf(oldest)
 		m.queue[m.head] = ""
 		m.head++
 	}
@@ -125,137 +154,83 @@ func makeRoom(m *memory) {
 	}
 }
 
-// recall returns what is remembered of a token, if its key is still there; else nil. It looks at the keys first, if that
-// is due.
-func recall(s *settings, line string, at time.Duration) *entry {
-	m := s.memory
+// callForLook makes the next request look at the keys. It is all that a timer does.
+func (m *memory) callForLook() {
+	m.mu.Lock()
+	if !m.isLookDue {
+		m.aside = aside{known: m.known, headers: m.headers}
+		m.known = map[string]*verified{}
+		m.headers = map[string]*jose.Header{}
+		m.isLookDue = true
+	}
+	m.mu.Unlock()
+}
+
+// startLook says whether a look is due, and that the caller is who looks. The others go on with what is known.
+func (m *memory) startLook() bool {
 	m.mu.RLock()
-	e, former, version := m.entries[line], m.former[line], m.version
+	isDue := m.isLookDue
 	m.mu.RUnlock()
-	if version == 0 {
-		look(s, at)
-		e = recall(s, line, at)
-		return e
+	if !isDue {
+		return false
 	}
-	if e == nil && former != nil && keyRemains(s, former) {
-		confirmed := *former
-		confirmed.version = version
-		e = &confirmed
-		remember(m, line, e)
-	}
-	return e
+	m.mu.Lock()
+	isDue = m.bringBack()
+	m.mu.Unlock()
+	return isDue
 }
 
-// rememberHeader stores the header of a token that was verified, under the text of its Authorization line up to the first
-// dot: nobody else's text gets in. With it goes the key, where the header alone decides which key a token meets.
-func rememberHeader(s *settings, text string, h *joseHeader, version int64) {
-	known := *h
-	known.isStrict = true
-	own := currentRing(s.keys)
-	if keys := candidates(own.set, h.alg, h.kid); len(keys) == 1 && len(s.endpoints) == 0 && !own.incomplete {
-		known.only = keys[0]
-		known.certificate, known.algorithm = keys[0].certificate, signatureAlgorithms[h.alg]
+// bringBack ends that a look is due. The caller holds the lock.
+func (m *memory) bringBack() bool {
+	if !m.isLookDue {
+		return false
 	}
-	m := s.memory
-	m.mu.Lock()
-	if version == m.version && len(m.headers) < maxRememberedHeaders {
-		m.headers[text] = &known
-	}
-	m.mu.Unlock()
+	m.known = m.aside.known
+	m.headers = m.aside.headers
+	m.isLookDue = false
+	return true
 }
 
-// look reads changed key files, starts the refresh of key sets that are old, and notes when keys have changed, if that is
-// due: on the first request, and then on the first one after each second. The others go on with what is known.
-func look(s *settings, at time.Duration) {
-	m := s.memory
+// endLook begins a generation if the keys have changed since the last look. It says whether the signer has, and whether the
+// look took so long that the next one had become due, and is this one.
+func (m *memory) endLook(r *keysource.Ring, sets []*jose.KeySet) (signerChanged, isLate bool) {
 	m.mu.Lock()
-	if m.version != 0 {
-		m.mu.Unlock()
-		return
-	}
-	bringBack(m)
-	m.mu.Unlock()
-	scheduleLook(s) // Before the look, which a file may hold up.
-
-	lookAtFiles(s.keys)
-	r := currentRing(s.keys)
-	sets := make([]*keySet, len(s.endpoints))
-	for i, endpoint := range s.endpoints {
-		sets[i] = freshKeys(endpoint, at.Seconds())
-	}
-
-	m.mu.Lock()
-	isLate := m.version == 0 // It took so long that the next look is due, and is this one.
-	if isLate {
-		bringBack(m)
-	}
+	wasLate := m.bringBack()
 	changed := r != m.ring || len(sets) != len(m.sets)
 	for i := 0; !changed && i < len(sets); i++ {
 		changed = sets[i] != m.sets[i]
 	}
+	isOther := false
 	if changed {
-		if signerID(r) != signerID(m.ring) {
-			forgetRenewals(&m.renewals)
-		}
-		m.version++
-		m.ring, m.sets = r, sets
-		m.headers = map[string]*joseHeader{}
-		distrust(m)
+		isOther = signerID(r) != signerID(m.ring)
+		m.generation++
+		m.ring = r
+		m.sets = sets
+		m.headers = map[string]*jose.Header{}
+		m.distrust()
 	}
 	m.mu.Unlock()
-	if isLate {
-		scheduleLook(s)
+	return isOther, wasLate
+}
+
+// signerID tells the keys that sign apart; empty if none does.
+func signerID(r *keysource.Ring) string {
+	if r == nil || r.Signer == nil {
+		return ""
 	}
+	return r.Signer.ID
 }
 
-// scheduleLook has the keys looked at again after a while, if they can change.
-func scheduleLook(s *settings) {
-	m := s.memory
-	if s.keys.watches || len(s.endpoints) > 0 {
-		time.AfterFunc(lookEvery, func() { callForLook(m) })
-	}
-}
-
-// callForLook makes the next request look at the keys. It is all that a timer does.
-func callForLook(m *memory) {
-	m.mu.Lock()
-	if m.version != 0 { // Else a look is due already.
-		setAside(m)
-	}
-	m.mu.Unlock()
-}
-
-// setAside sets aside what a lookup could find. The caller holds the lock.
-func setAside(m *memory) {
-	m.aside = aside{entries: m.entries, headers: m.headers, version: m.version}
-	m.entries = map[string]*entry{}
-	m.headers = map[string]*joseHeader{}
-	m.version = 0
-}
-
-// bringBack undoes setAside. The caller holds the lock.
-func bringBack(m *memory) {
-	m.entries, m.headers, m.version = m.aside.entries, m.aside.headers, m.aside.version
-}
-
-// distrust makes all that is remembered show its key again. The fewer are moved to the more, since nobody can look up
-// anything meanwhile. The caller holds the lock.
-func distrust(m *memory) {
-	few, many := m.entries, m.former
+// distrust makes all that is known show its key again. The fewer are moved to the more, since nobody can look up anything
+// meanwhile. The caller holds the lock.
+func (m *memory) distrust() {
+	few, many := m.known, m.former
 	if len(few) > len(many) {
 		few, many = many, few
 	}
-	for line, e := range few {
-		many[line] = e
+	for key, v := range few {
+		many[key] = v
 	}
-	m.entries, m.former = map[string]*entry{}, many
-}
-
-// keyRemains says whether the key that verified an entry is still there.
-func keyRemains(s *settings, e *entry) bool {
-	if e.from == nil {
-		return currentRing(s.keys).set.ids[e.key.id]
-	}
-	set := knownKeys(e.from)
-	return set != nil && set.ids[e.key.id]
+	m.known = map[string]*verified{}
+	m.former = many
 }

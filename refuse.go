@@ -1,13 +1,13 @@
 package slidingjwt
 
 import (
-	"fmt"
-	"log"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
 // refusal is why a request is not served: what the client is told, in fixed phrases.
@@ -24,11 +24,15 @@ type refusal struct {
 	length []string // … and its Content-Length
 }
 
-// newRefusal writes a refusal's problem once and for all: nothing in it is the request's.
+// refusals are all of them.
+var refusals []*refusal
+
+// newRefusal writes a refusal's problem once and for all: nothing in it is the request's. The refusal is then one of refusals.
 func newRefusal(r refusal) *refusal {
 	r.body = []byte(`{"type":"` + problemType + r.code + `","title":"` + http.StatusText(r.status) + `","status":` + strconv.Itoa(r.status) +
 		`,"detail":"` + r.phrase + `"}` + "\n")
 	r.length = []string{strconv.Itoa(len(r.body))}
+	refusals = append(refusals, &r)
 	return &r
 }
 
@@ -43,7 +47,7 @@ func invalidToken(code, phrase string) *refusal {
 	return newRefusal(refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token"})
 }
 
-// neverValid is an invalidToken that no later key, clock or configuration of ours will accept.
+// neverValid is an invalidToken that no later key, clock or configuration will accept.
 func neverValid(code, phrase string) *refusal {
 	return newRefusal(refusal{status: http.StatusUnauthorized, code: code, phrase: phrase, err: "invalid_token", final: true})
 }
@@ -83,19 +87,12 @@ var (
 
 // refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC
 // callers a trailers-only answer. One line is logged, which never holds the token.
-//
-// Yaegi: fmt.Printf goes to the interpreter's standard output, which Traefik logs as debug. One call of it costs
-// less than a text that is put together here.
-func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, p presented) {
-	request := req.Method + " " + req.URL.Path
-	if len(request) > maxLogged {
-		request = request[:maxLogged]
-	}
-	fmt.Printf("slidingjwt: refused %s: middleware %+q, from %+.200q, %+q\n", r.code, name, req.RemoteAddr, request)
+func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string, r *refusal, c credential) {
+	logline.Debug("refused %s: middleware %+q, from %+.200q, %s", r.code, name, req.RemoteAddr, logline.Quote(req.Method+" "+req.URL.Path))
 	h := rw.Header()
 	h["Cache-Control"] = noStore
-	if p.cookie || r.status > http.StatusForbidden || req.Header["Content-Type"] != nil {
-		if explain(s, rw, req, r, p) {
+	if c.inCookie || r.status > http.StatusForbidden || req.Header["Content-Type"] != nil {
+		if explain(s, rw, req, r, c) {
 			return
 		}
 	}
@@ -113,10 +110,10 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 var problemJSON = []string{"application/problem+json"}
 
 // explain adds to a refusal what not every one has. To a gRPC caller it gives the whole answer, and says so.
-func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal, p presented) bool {
+func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal, c credential) bool {
 	h := rw.Header()
-	if p.cookie && r.final {
-		h["Set-Cookie"] = append(h["Set-Cookie"], cookieLine(s, "", 0))
+	if c.inCookie && r.final {
+		h["Set-Cookie"] = append(h["Set-Cookie"], s.cookie.clearing())
 	}
 	if r.status == http.StatusServiceUnavailable {
 		h["Retry-After"] = []string{strconv.Itoa(r.retryAfter)}
@@ -131,35 +128,25 @@ func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal,
 	return false
 }
 
-// unavailable refuses until keys may be there, in so many seconds.
-func unavailable(retryAfter int) *refusal {
+// unavailable refuses until keys may be there, after a time.
+func unavailable(retryAfter time.Duration) *refusal {
 	r := *refuseUnavailable
-	if retryAfter < 1 {
-		retryAfter = 1
-	}
-	r.retryAfter = retryAfter
+	r.retryAfter = int(later(retryAfter, time.Second) / time.Second)
 	return &r
 }
 
-// refusals are all of them.
-var refusals = []*refusal{
-	refuseNoToken, refuseMalformedHeader, refuseMalformedForm, refuseTooMany, refuseTwoTokens, refuseTooLong,
-	refuseMalformed, refuseCritical, refuseType, refuseAlgorithm, refuseUnknownKey, refuseSignature,
-	refuseClaims, refuseNoExpiry, refuseExpired, refuseNotYet, refuseIssuedLate, refuseIssuer,
-	refuseAudience, refuseBound, refuseCrossSite, refuseScope, refusePolicy, refuseUnavailable,
-	refuseIssuing, refuseMethod,
-}
+func (r *refusal) isUnavailable() bool { return r != nil && r.status == http.StatusServiceUnavailable }
 
 // challenges are the WWW-Authenticate of each refusal that has one (RFC 6750 3), by its code.
-func challenges(c *Config) map[string][]string {
+func challenges(realm string, scopes []string) map[string][]string {
 	all := map[string][]string{}
 	for _, r := range refusals {
-		text := `Bearer realm="` + c.Realm + `"`
+		text := `Bearer realm="` + realm + `"`
 		if r.err != "" {
 			text += `, error="` + r.err + `", error_description="` + r.phrase + `"`
 		}
 		if r == refuseScope {
-			text += `, scope="` + strings.Join(c.Scopes, " ") + `"`
+			text += `, scope="` + strings.Join(scopes, " ") + `"`
 		}
 		if r.err != "" || r.status == http.StatusUnauthorized {
 			all[r.code] = []string{text}
@@ -189,30 +176,3 @@ func refuseGRPC(rw http.ResponseWriter, r *refusal) {
 	h["Grpc-Message"] = []string{url.PathEscape(r.code + ": " + r.phrase)}
 	rw.WriteHeader(http.StatusOK)
 }
-
-// logDebug writes a line to Traefik's log at the debug level.
-//
-// Yaegi: fmt.Println goes to the interpreter's standard output, which Traefik logs as debug, and package log
-// to its standard error, which Traefik logs as error.
-func logDebug(text string) { fmt.Println("slidingjwt: " + text) } //nolint:forbidigo // This is how a plugin logs.
-
-func logWarning(format string, args ...any) {
-	log.Println("slidingjwt: warning: " + fmt.Sprintf(format, args...))
-}
-
-func logError(format string, args ...any) {
-	log.Println("slidingjwt: " + fmt.Sprintf(format, args...)) //nolint:gosec // What is not ours is quoted.
-}
-
-const maxLogged = 200 // bytes
-
-// quote makes a request's or configuration's text fit for a log line.
-func quote(text string) string {
-	if len(text) > maxLogged {
-		text = text[:maxLogged]
-	}
-	return strconv.QuoteToASCII(text)
-}
-
-// seconds are a time as a NumericDate (RFC 7519 2).
-func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"sort"
 	"strings"
+
+	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
 // hubOptions are options of Traefik Hub's JWT middleware that have no meaning here; they are accepted with a log line.
@@ -31,16 +33,21 @@ func unknownIn(p *problems, prefix string, unknown map[string]any, options any) 
 	sort.Strings(names)
 	for _, name := range names {
 		if prefix == "" && hubOptions[strings.ToLower(name)] {
-			logWarning("the option %s is Traefik Hub's and has no effect here", quote(name))
+			logline.Warning("the option %s is Traefik Hub's and has no effect here", logline.Quote(name))
 			continue
 		}
-		p.add("unknown option %s (did you mean %s%s?)", quote(prefix+name), prefix, nearest(name, options))
+		if near := nearest(name, options); near != "" {
+			p.add("unknown option %s (did you mean %s%s?)", logline.Quote(prefix+name), prefix, near)
+			continue
+		}
+		p.add("unknown option %s", logline.Quote(prefix+name))
 	}
 }
 
-// nearest returns the option whose name takes the fewest edits to get from the given one.
+// nearest returns the option whose name takes the fewest edits to get from the given one; empty if that is more than a third of
+// it, which is another word.
 func nearest(name string, options any) string {
-	best, least := "", 1<<30
+	best, least := "", len(name)/3+2
 	kind := reflect.TypeOf(options)
 	for i := 0; i < kind.NumField(); i++ {
 		option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")

@@ -16,6 +16,7 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/minted"
 
 	"github.com/slidingjwt/slidingjwt/demo/conformance/tally"
+	"github.com/slidingjwt/slidingjwt/demo/conformance/vectors/probe"
 )
 
 func TestMain(m *testing.M) { bothways.Main(m) }
@@ -102,27 +103,16 @@ type bare struct {
 func compareBare(t *testing.T, suite string, all []bare) {
 	t.Helper()
 	s := tally.Of(t, suite)
-	var questions []question
-	for _, b := range all {
-		if b.unexpressed == "" {
-			questions = append(questions, b.question)
-		}
-	}
-	var answers [][]string
-	for _, answer := range primitives(t) {
-		answers = append(answers, answer(t, questions))
-	}
-	next := 0
+	ask := primitives(t)
 	for _, b := range all {
 		if b.unexpressed != "" {
 			s.Unexpressed(b.unexpressed)
 			continue
 		}
 		var verdicts []string
-		for _, answer := range answers {
-			verdicts = append(verdicts, verdictOf(answer[next]))
+		for _, p := range ask {
+			verdicts = append(verdicts, verdictOf(p.answer(b.question)))
 		}
-		next++
 		if b.verdict == "acceptable" && b.reason == "" { // Either is right, as long as it is the same both ways.
 			b.verdict = verdicts[0]
 		}
@@ -134,7 +124,7 @@ func compareBare(t *testing.T, suite string, all []bare) {
 // nothing of the signature.
 func verdictOf(answer string) string {
 	switch {
-	case answer == valid:
+	case answer == probe.Valid:
 		return "valid"
 	case strings.HasPrefix(answer, "no key"):
 		return "key refused"
@@ -295,7 +285,7 @@ func filesLike(t *testing.T, patterns ...string) []string {
 
 func ask(t *testing.T, set, alg, message, signature string) question {
 	t.Helper()
-	return question{Set: set, Alg: alg, Input: octets(t, message), Signature: octets(t, signature)}
+	return question{set: set, alg: alg, input: octets(t, message), signature: octets(t, signature)}
 }
 
 // rsaSet is a JWK Set of an RSA key whose numbers are hexadecimal.

@@ -1,14 +1,14 @@
-package slidingjwt
+package request
 
 import (
 	"io"
 	"net/http"
 )
 
-// guardTrailers keeps a request's trailers free of some names, whoever reads the body. net/http adds trailers when the body
+// GuardTrailers keeps a request's trailers free of some names, whoever reads the body. net/http adds trailers when the body
 // ends: in HTTP/1 whatever a chunked body brings, announced or not; in later versions what was announced.
-func guardTrailers(req *http.Request, names nameSet) {
-	removeNames(req.Trailer, names)
+func GuardTrailers(req *http.Request, names *Names) {
+	names.RemoveFrom(req.Trailer)
 	if req.Body != nil && (req.ContentLength < 0 || req.Trailer != nil) {
 		req.Body = &guardedBody{body: req.Body, req: req, names: names}
 	}
@@ -18,13 +18,13 @@ func guardTrailers(req *http.Request, names nameSet) {
 type guardedBody struct {
 	body  io.ReadCloser
 	req   *http.Request
-	names nameSet
+	names *Names
 }
 
 func (b *guardedBody) Read(data []byte) (int, error) {
 	n, err := b.body.Read(data)
 	if err != nil {
-		removeNames(b.req.Trailer, b.names)
+		b.names.RemoveFrom(b.req.Trailer)
 	}
 	return n, err
 }
@@ -32,6 +32,6 @@ func (b *guardedBody) Read(data []byte) (int, error) {
 // Close reads what is left of a short body.
 func (b *guardedBody) Close() error {
 	err := b.body.Close()
-	removeNames(b.req.Trailer, b.names)
+	b.names.RemoveFrom(b.req.Trailer)
 	return err
 }

@@ -1,9 +1,11 @@
-package slidingjwt
+package jose
 
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 )
@@ -15,7 +17,7 @@ func publicKind(secret []byte) string {
 		if kind := plainPublicKind(secret); kind != "" {
 			return kind
 		}
-		decoded, err := decodeBase64(string(bytes.TrimPrefix(secret, byteOrderMark)))
+		decoded, err := DecodeAnyBase64(string(bytes.TrimPrefix(secret, byteOrderMark)))
 		if err != nil {
 			return ""
 		}
@@ -63,4 +65,21 @@ func isDER(data []byte) bool {
 	}
 	_, err := x509.ParseCertificate(data)
 	return err == nil
+}
+
+// DecodeAnyBase64 decodes either alphabet of base64, with or without padding and white space.
+func DecodeAnyBase64(text string) ([]byte, error) {
+	text = strings.TrimRight(strings.Join(strings.Fields(text), ""), "=")
+	if strings.ContainsAny(text, "-_") {
+		decoded, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil {
+			return nil, errors.New("it is not base64")
+		}
+		return decoded, nil
+	}
+	decoded, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, errors.New("it is not base64")
+	}
+	return decoded, nil
 }

@@ -1,4 +1,4 @@
-package slidingjwt
+package request
 
 import (
 	"errors"
@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// pairFinder finds the pairs of one name in a list such as a Cookie line or a query.
+// PairFinder finds the pairs of one name in a list such as a Cookie line or a query.
 //
 // Yaegi: a stranger can send a thousand pairs for nothing, and each one that the interpreter looks at costs a microsecond.
 // So the pairs are sorted, in one compiled call, and only those are looked at that begin as the name may begin.
-type pairFinder struct {
+type PairFinder struct {
 	name      string
 	separator string   // between two pairs
 	starts    []string // one of which the name's pairs begin with, and few others
@@ -21,19 +21,20 @@ type pairFinder struct {
 // maxAlike is how many pairs are looked at that begin as the name may.
 const maxAlike = 50
 
-var errTooMany = errors.New("there are more pairs that begin like the name than are looked at")
+// ErrTooMany is the error of a text in which more pairs begin like the name than are looked at.
+var ErrTooMany = errors.New("there are more pairs that begin like the name than are looked at")
 
-// cookieFinder finds cookies (RFC 6265 4.2.1). Services differ in which white space around a name they ignore.
-func cookieFinder(name string) *pairFinder {
+// CookieFinder finds cookies (RFC 6265 4.2.1). Services differ in which white space around a name they ignore.
+func CookieFinder(name string) *PairFinder {
 	// The second line has the first octets of what Unicode counts as white space.
 	starts := []string{name, " ", "\t", "\n", "\v", "\f", "\r", "\xc2", "\xe1\x9a", "\xe2\x80", "\xe2\x81", "\xe3\x80"}
-	return &pairFinder{name: name, separator: ";", starts: starts, isNamed: isTrimmed}
+	return &PairFinder{name: name, separator: ";", starts: starts, isNamed: isTrimmed}
 }
 
 func isTrimmed(key, name string) bool { return strings.TrimSpace(key) == name }
 
-// parameterFinder finds parameters of a query or form, whose names may be percent-encoded from any octet on.
-func parameterFinder(name string) *pairFinder {
+// ParameterFinder finds parameters of a query or form, whose names may be percent-encoded from any octet on.
+func ParameterFinder(name string) *PairFinder {
 	starts := []string{name}
 	for i := range name {
 		starts = append(starts, name[:i]+"%")
@@ -41,7 +42,7 @@ func parameterFinder(name string) *pairFinder {
 			starts = append(starts, name[:i]+"+")
 		}
 	}
-	return &pairFinder{name: name, separator: "&", starts: starts, isNamed: isDecoded}
+	return &PairFinder{name: name, separator: "&", starts: starts, isNamed: isDecoded}
 }
 
 func isDecoded(key, name string) bool {
@@ -49,8 +50,8 @@ func isDecoded(key, name string) bool {
 	return err == nil && text == name
 }
 
-// findPairs returns the pairs of a text that have the name, as they stand there, in no order.
-func findPairs(f *pairFinder, text string) ([]string, error) {
+// Find returns the pairs of a text that have the name, as they stand there, in no order.
+func (f *PairFinder) Find(text string) ([]string, error) {
 	if !strings.Contains(text, f.name) && !strings.ContainsAny(text, "%+") {
 		return nil, nil
 	}
@@ -62,7 +63,7 @@ func findPairs(f *pairFinder, text string) ([]string, error) {
 		for i := sort.SearchStrings(pairs, start); i < len(pairs) && strings.HasPrefix(pairs[i], start); i++ {
 			alike++
 			if alike > maxAlike {
-				return nil, errTooMany
+				return nil, ErrTooMany
 			}
 			key, _, _ := strings.Cut(pairs[i], "=")
 			if f.isNamed(key, f.name) {
@@ -73,14 +74,14 @@ func findPairs(f *pairFinder, text string) ([]string, error) {
 	return named, nil
 }
 
-// valueOf is what stands behind the name of a pair.
-func valueOf(pair string) string {
+// ValueOf is what stands behind the name of a pair.
+func ValueOf(pair string) string {
 	_, value, _ := strings.Cut(pair, "=")
 	return value
 }
 
-// without takes pairs out of a text, and leaves the rest as it is.
-func without(f *pairFinder, text string, pairs []string) string {
+// Without takes pairs out of a text, and leaves the rest as it is.
+func (f *PairFinder) Without(text string, pairs []string) string {
 	// Each pair stands between two separators of its own meanwhile: "a=1&b=2" is "&a=1&&b=2&".
 	one, two := f.separator, f.separator+f.separator
 	text = one + strings.ReplaceAll(text, one, two) + one

@@ -1,4 +1,4 @@
-package slidingjwt
+package jose
 
 import (
 	"bytes"
@@ -11,20 +11,22 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+
+	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
-// publicJWK writes the required members of a public key's JWK in the order of RFC 7638 3.
-func publicJWK(k *key) string {
+// publicMembers writes the required members of a public key's JWK in the order of RFC 7638 3.
+func publicMembers(k *Key) string {
 	switch {
 	case k.rsa != nil:
-		return `{"e":"` + b64.EncodeToString(big.NewInt(int64(k.rsa.E)).Bytes()) + `","kty":"RSA","n":"` + b64.EncodeToString(k.rsa.N.Bytes()) + `"}`
+		return `{"e":"` + Base64.EncodeToString(big.NewInt(int64(k.rsa.E)).Bytes()) + `","kty":"RSA","n":"` + Base64.EncodeToString(k.rsa.N.Bytes()) + `"}`
 	case k.ecdsa != nil:
 		size := (k.ecdsa.Curve.Params().BitSize + 7) / 8
-		x := b64.EncodeToString(k.ecdsa.X.FillBytes(make([]byte, size)))
-		y := b64.EncodeToString(k.ecdsa.Y.FillBytes(make([]byte, size)))
+		x := Base64.EncodeToString(k.ecdsa.X.FillBytes(make([]byte, size)))
+		y := Base64.EncodeToString(k.ecdsa.Y.FillBytes(make([]byte, size)))
 		return `{"crv":"` + k.ecdsa.Curve.Params().Name + `","kty":"EC","x":"` + x + `","y":"` + y + `"}`
-	case k.ed != nil:
-		return `{"crv":"Ed25519","kty":"OKP","x":"` + b64.EncodeToString(k.ed) + `"}`
+	case k.ed25519 != nil:
+		return `{"crv":"Ed25519","kty":"OKP","x":"` + Base64.EncodeToString(k.ed25519) + `"}`
 	}
 	return ""
 }
@@ -35,12 +37,13 @@ const (
 	maxLeftOutLines = 10
 )
 
-// parseJWKS reads a JWK Set (RFC 7517 5). A key that contradicts itself is left out and logged. From a URL, so
-// are secrets and private keys: whoever reads the URL would know them.
-func parseJWKS(text, from string, remote bool) ([]*key, error) {
-	set, err := strictObject([]byte(text))
+// ParseSet reads a JWK Set (RFC 7517 5) of at most 1,000 keys. A key that contradicts itself is left out, with a log line that
+// says from where it is. From a URL, so are secrets and private keys: whoever reads the URL would know them. It is an error if
+// no key is left, and, but from a URL, if one is too weak.
+func ParseSet(text, from string, remote bool) ([]*Key, error) {
+	set, err := StrictObject([]byte(text))
 	if err != nil {
-		return nil, errors.New("it is no JSON object")
+		return nil, errors.New("it is not a JSON object")
 	}
 	list, ok := set["keys"].([]any)
 	if !ok {
@@ -49,25 +52,25 @@ func parseJWKS(text, from string, remote bool) ([]*key, error) {
 	if len(list) > maxSetKeys {
 		return nil, fmt.Errorf("it has more than %d keys", maxSetKeys)
 	}
-	var keys []*key
+	var keys []*Key
 	left := 0
 	for i, element := range list {
 		jwk, ok := element.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("its key %d is no JSON object", i)
+			return nil, fmt.Errorf("its key %d is not a JSON object", i)
 		}
-		var k *key
+		var k *Key
 		if remote && hasPrivateMember(jwk) { // Looked at first: what it would cost to check is the endpoint's choice.
 			err = errors.New("it is secret, and a key set from a URL is public")
 		} else {
 			k, err = parseJWK(jwk)
 		}
-		if errors.Is(err, errTooWeak) && !remote {
+		if errors.Is(err, ErrTooWeak) && !remote {
 			return nil, fmt.Errorf("its key %d: %w", i, err)
 		}
 		if err != nil {
 			if left++; left <= maxLeftOutLines {
-				logWarning("key %d of %s is left out: %s", i, from, err.Error())
+				logline.Warning("key %d of %s is left out: %s", i, from, err.Error())
 			}
 			continue
 		}
@@ -89,14 +92,12 @@ func hasPrivateMember(jwk map[string]any) bool {
 	return false
 }
 
-var errTooWeak = errors.New("it is too weak")
-
 // parseJWK reads a key whose members agree (RFC 7517 4, RFC 7518 6, RFC 8037 2).
-func parseJWK(jwk map[string]any) (*key, error) {
+func parseJWK(jwk map[string]any) (*Key, error) {
 	for _, name := range []string{"kid", "alg", "use", "kty", "crv"} {
 		if value, there := jwk[name]; there {
 			if _, ok := value.(string); !ok {
-				return nil, errors.New("its " + name + " is no string")
+				return nil, errors.New("its " + name + " is not a string")
 			}
 		}
 	}
@@ -111,7 +112,7 @@ func parseJWK(jwk map[string]any) (*key, error) {
 	if operations, there := jwk["key_ops"]; there {
 		list, ok := operations.([]any)
 		if !ok {
-			return nil, errors.New("its key_ops is no list")
+			return nil, errors.New("its key_ops is not a list")
 		}
 		verify, sign := false, false
 		for _, operation := range list {
@@ -131,20 +132,20 @@ func parseJWK(jwk map[string]any) (*key, error) {
 		k.private = nil
 	}
 	if alg, there := jwk["alg"].(string); there {
-		if !contains(k.algs, alg) {
+		if !contains(k.Algs, alg) {
 			return nil, errors.New("its alg and its kind disagree")
 		}
 		k.jwkAlg = alg
-		k.algs = []string{alg}
-		if alg == "EdDSA" || alg == "Ed25519" {
-			k.algs = []string{alg, map[string]string{"EdDSA": "Ed25519", "Ed25519": "EdDSA"}[alg]}
+		k.Algs = []string{alg}
+		if alias := algorithmsByName[alg].Alias; alias != "" {
+			k.Algs = []string{alg, alias}
 		}
 	}
 	return k, nil
 }
 
 // typedJWK reads the members that a kind of key has.
-func typedJWK(jwk map[string]any, kid string) (*key, error) {
+func typedJWK(jwk map[string]any, kid string) (*Key, error) {
 	curve, _ := jwk["crv"].(string)
 	kind, _ := jwk["kty"].(string) // Yaegi: a switch cannot compare an interface with texts.
 	switch kind {
@@ -153,9 +154,9 @@ func typedJWK(jwk map[string]any, kid string) (*key, error) {
 		if err != nil {
 			return nil, err
 		}
-		k, err := newSecret(secret, kid)
+		k, err := NewSecret(secret, kid)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s", errTooWeak, err.Error())
+			return nil, fmt.Errorf("%w: %s", ErrTooWeak, err.Error())
 		}
 		return k, nil
 	case "RSA":
@@ -190,7 +191,7 @@ func typedJWK(jwk map[string]any, kid string) (*key, error) {
 	return nil, errors.New("its kty is not RSA, EC, OKP or oct")
 }
 
-func rsaJWK(jwk map[string]any, kid string) (*key, error) {
+func rsaJWK(jwk map[string]any, kid string) (*Key, error) {
 	n, err := octets(jwk, "n")
 	if err != nil {
 		return nil, err
@@ -203,12 +204,11 @@ func rsaJWK(jwk map[string]any, kid string) (*key, error) {
 		return nil, errors.New("its e is too large")
 	}
 	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-	if public.N.BitLen() < minRSABits {
-		return nil, fmt.Errorf("%w: an RSA key of %d bits is shorter than 2048", errTooWeak, public.N.BitLen())
-	}
-	// To check a private key takes time that grows with the cube of its length.
-	if public.N.BitLen() > maxRSABits {
-		return nil, fmt.Errorf("an RSA key of %d bits is longer than 8192", public.N.BitLen())
+	if err := checkRSA(public); err != nil { // First: to check a private key takes time that grows with the cube of its length.
+		if public.N.BitLen() < minRSABits {
+			return nil, fmt.Errorf("%w: %s", ErrTooWeak, err.Error())
+		}
+		return nil, err
 	}
 	if _, private := jwk["d"]; !private {
 		k, err := newPublic(public, kid)
@@ -241,7 +241,7 @@ func rsaJWK(jwk map[string]any, kid string) (*key, error) {
 	return k, err
 }
 
-func ecdsaJWK(jwk map[string]any, curveName, kid string) (*key, error) {
+func ecdsaJWK(jwk map[string]any, curveName, kid string) (*Key, error) {
 	curves := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
 	curve := curves[curveName]
 	if curve == nil {
@@ -290,25 +290,25 @@ func octets(jwk map[string]any, name string) ([]byte, error) {
 	if !ok || text == "" || strings.ContainsAny(text, "\r\n") {
 		return nil, errors.New("its " + name + " is missing or malformed")
 	}
-	value, err := b64.DecodeString(text)
+	value, err := Base64.DecodeString(text)
 	if err != nil {
 		return nil, errors.New("its " + name + " is missing or malformed")
 	}
 	return value, nil
 }
 
-// jwkSet writes the public halves of keys as a JWK Set (RFC 7517 5). Secrets have none.
-func jwkSet(keys []*key) []byte {
+// PublicSet writes the public halves of keys as a JWK Set (RFC 7517 5); nil if there is none. Secrets have none.
+func PublicSet(keys []*Key) []byte {
 	list := []json.RawMessage{}
 	for _, k := range keys {
-		if k.secret != nil || len(k.algs) == 0 {
+		if k.secret != nil || len(k.Algs) == 0 {
 			continue
 		}
-		members := `{"kid":` + jsonString(keyID(k)) + `,"use":"sig",`
+		members := `{"kid":` + jsonString(k.PublicKID()) + `,"use":"sig",`
 		if k.jwkAlg != "" {
 			members += `"alg":"` + k.jwkAlg + `",`
 		}
-		list = append(list, json.RawMessage(members+publicJWK(k)[1:]))
+		list = append(list, json.RawMessage(members+publicMembers(k)[1:]))
 	}
 	if len(list) == 0 {
 		return nil
@@ -318,14 +318,6 @@ func jwkSet(keys []*key) []byte {
 		return nil
 	}
 	return text
-}
-
-// keyID is a key's kid, else its RFC 7638 thumbprint; a secret without a kid has none.
-func keyID(k *key) string {
-	if k.kid == "" && k.secret == nil {
-		return k.print
-	}
-	return k.kid
 }
 
 func jsonString(text string) string {

@@ -1,7 +1,6 @@
-package slidingjwt
+package claims
 
 import (
-	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -9,14 +8,16 @@ import (
 	"go/token"
 	"strconv"
 	"strings"
+
+	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
-// predicate is a node of a claims expression. The functions and their meanings are those of Traefik Hub's
-// JWT middleware.
-type predicate struct {
+// Expression is a node of a condition over claims. The functions and their meanings are those of Traefik Hub's JWT
+// middleware.
+type Expression struct {
 	operator string // "&&", "||", "!", or a function's name
-	operands []*predicate
-	path     []string
+	operands []*Expression
+	path     Path
 	values   []string
 }
 
@@ -29,17 +30,18 @@ var functionArguments = map[string][2]int{
 	"OneOf":         {2, 1 << 20},
 }
 
-// parseExpression compiles an expression; an error names the column, from 1 on.
+// ParseExpression compiles a condition such as Equals(`grp`, `admin`) && !Contains(`areas`, `lab`). An error names the column,
+// from 1 on.
 //
 // The syntax is a subset of Go's, so Go's own parser reads it.
-func parseExpression(text string) (*predicate, error) {
+func ParseExpression(text string) (*Expression, error) {
 	files := token.NewFileSet()
 	expression, err := parser.ParseExprFrom(files, "", text, 0)
 	if err != nil {
 		if list, ok := err.(scanner.ErrorList); ok && len(list) > 0 { //nolint:errorlint // Yaegi: errors.As panics on some types; the parser returns this one bare.
-			return nil, fmt.Errorf("%s: column %d: %s", quote(text), list[0].Pos.Column, list[0].Msg)
+			return nil, fmt.Errorf("%s: column %d: %s", logline.Quote(text), list[0].Pos.Column, list[0].Msg)
 		}
-		return nil, fmt.Errorf("%s: %w", quote(text), err)
+		return nil, fmt.Errorf("%s: %w", logline.Quote(text), err)
 	}
 	var firstPos token.Pos
 	var firstMsg string
@@ -49,13 +51,13 @@ func parseExpression(text string) (*predicate, error) {
 		}
 	})
 	if firstMsg != "" {
-		return nil, fmt.Errorf("%s: column %d: %s", quote(text), files.Position(firstPos).Column, firstMsg)
+		return nil, fmt.Errorf("%s: column %d: %s", logline.Quote(text), files.Position(firstPos).Column, firstMsg)
 	}
 	return root, nil
 }
 
 // compileNode turns a node of Go's syntax into a predicate and reports what is none.
-func compileNode(node ast.Expr, report func(at token.Pos, message string)) *predicate {
+func compileNode(node ast.Expr, report func(at token.Pos, message string)) *Expression {
 	switch n := node.(type) {
 	case *ast.ParenExpr:
 		inner := compileNode(n.X, report)
@@ -66,7 +68,7 @@ func compileNode(node ast.Expr, report func(at token.Pos, message string)) *pred
 			return nil
 		}
 		operand := compileNode(n.X, report)
-		return &predicate{operator: "!", operands: []*predicate{operand}}
+		return &Expression{operator: "!", operands: []*Expression{operand}}
 	case *ast.BinaryExpr:
 		if n.Op != token.LAND && n.Op != token.LOR {
 			report(n.OpPos, "operator "+n.Op.String()+" is not one of &&, || and !")
@@ -74,7 +76,7 @@ func compileNode(node ast.Expr, report func(at token.Pos, message string)) *pred
 		}
 		left := compileNode(n.X, report)
 		right := compileNode(n.Y, report)
-		return &predicate{operator: n.Op.String(), operands: []*predicate{left, right}}
+		return &Expression{operator: n.Op.String(), operands: []*Expression{left, right}}
 	case *ast.CallExpr:
 		return compileCall(n, report)
 	}
@@ -82,7 +84,7 @@ func compileNode(node ast.Expr, report func(at token.Pos, message string)) *pred
 	return nil
 }
 
-func compileCall(call *ast.CallExpr, report func(at token.Pos, message string)) *predicate {
+func compileCall(call *ast.CallExpr, report func(at token.Pos, message string)) *Expression {
 	function, ok := call.Fun.(*ast.Ident)
 	if !ok {
 		report(call.Pos(), "a function is expected: Equals, Prefix, Contains, SplitContains or OneOf")
@@ -115,31 +117,31 @@ func compileCall(call *ast.CallExpr, report func(at token.Pos, message string)) 
 		report(call.Args[0].Pos(), "the claim is empty")
 		return nil
 	}
-	return &predicate{operator: function.Name, path: claimPath(values[0]), values: values[1:]}
+	return &Expression{operator: function.Name, path: ParsePath(values[0]), values: values[1:]}
 }
 
-// holds evaluates an expression over claims. What is absent equals, starts with and contains nothing.
-func holds(p *predicate, claims map[string]any) bool {
+// Holds says whether the condition is true of claims. What is absent equals, starts with and contains nothing.
+func Holds(p *Expression, claims map[string]any) bool {
 	switch p.operator {
 	case "!":
-		operand := holds(p.operands[0], claims)
+		operand := Holds(p.operands[0], claims)
 		return !operand
 	case "&&":
 		for _, operand := range p.operands {
-			if !holds(operand, claims) {
+			if !Holds(operand, claims) {
 				return false
 			}
 		}
 		return true
 	case "||":
 		for _, operand := range p.operands {
-			if holds(operand, claims) {
+			if Holds(operand, claims) {
 				return true
 			}
 		}
 		return false
 	}
-	claim := lookup(claims, p.path)
+	claim := p.path.In(claims)
 	if list, isList := claim.([]any); isList {
 		return listHolds(p, list)
 	}
@@ -147,15 +149,16 @@ func holds(p *predicate, claims map[string]any) bool {
 	if !ok {
 		return false
 	}
+	_, isText := claim.(string)
 	switch p.operator {
 	case "Equals":
 		return text == p.values[0]
 	case "Prefix":
-		return isString(claim) && strings.HasPrefix(text, p.values[0])
+		return isText && strings.HasPrefix(text, p.values[0])
 	case "Contains":
-		return isString(claim) && strings.Contains(text, p.values[0])
+		return isText && strings.Contains(text, p.values[0])
 	case "SplitContains":
-		if !isString(claim) {
+		if !isText {
 			return false
 		}
 		for _, part := range strings.Split(text, p.values[0]) {
@@ -171,7 +174,7 @@ func holds(p *predicate, claims map[string]any) bool {
 }
 
 // listHolds evaluates the functions that know lists: one of the elements has to be one of the values.
-func listHolds(p *predicate, list []any) bool {
+func listHolds(p *Expression, list []any) bool {
 	if p.operator != "Contains" && p.operator != "OneOf" {
 		return false
 	}
@@ -190,13 +193,4 @@ func oneOf(text string, values []string) bool {
 		}
 	}
 	return false
-}
-
-// isString tells a string from a number, which is a string to Go as well.
-func isString(claim any) bool {
-	if _, isNumber := claim.(json.Number); isNumber {
-		return false
-	}
-	_, ok := claim.(string)
-	return ok
 }

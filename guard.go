@@ -1,0 +1,65 @@
+package slidingjwt
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/request"
+)
+
+// guard is the story of a request to a guarded route, in order: what is too much, what a client may not send, the token and its
+// verdict, the renewal, the claims in the token's place, the service. Nothing touches the response's headers once the service
+// is called.
+func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
+	s := in.settings
+	at := time.Since(epoch)
+	if isExcessive(s, req) {
+		refuse(s, rw, req, name, refuseTooMany, credential{})
+		return
+	}
+	removeSpellings(s, req)
+	if request.IsPreflight(req) {
+		request.RemoveOverrides(req)
+		removeToken(s, req) // It was not verified.
+		next.ServeHTTP(rw, req)
+		return
+	}
+	request.DropTunnel(req.Header)
+	c, r := findToken(s, req)
+	if r == nil && c.token == "" && !s.isOptional {
+		r = refuseNoToken
+	}
+	if r == nil && c.inCookie && !c.inHeader && request.IsCrossSite(req, s.origins) {
+		r = refuseCrossSite
+	}
+	if r != nil {
+		refuse(s, rw, req, name, r, c)
+		return
+	}
+	if s.claimHeaders != nil {
+		request.GuardTrailers(req, s.claimHeaders) // Behind findToken, which may read the body.
+	}
+	if c.token == "" {
+		removeElsewhere(s, req) // An empty cookie, say.
+		next.ServeHTTP(rw, req)
+		return
+	}
+	v, r := judge(in, c.token, at)
+	if r != nil {
+		refuse(s, rw, req, name, r, c)
+		return
+	}
+	if at >= v.renewAt && c.hasWayBack() {
+		if r := renew(in, c.token, v, at); r != nil {
+			deliver(s, rw.Header(), req, c, r, at)
+		}
+	}
+	setHeaders(req.Header, v)
+	if !s.keepsToken {
+		if c.inHeader {
+			delete(req.Header, "Authorization")
+		}
+		removeElsewhere(s, req)
+	}
+	next.ServeHTTP(rw, req)
+}

@@ -1,0 +1,175 @@
+package slidingjwt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/keysource"
+)
+
+// instance is a configuration at work: its settings, which do not change, and what does. Every middleware with the same options
+// shares one, across routers and reloads.
+type instance struct {
+	settings  *settings
+	own       *keysource.Own
+	jwksURL   *keysource.Endpoint            // nil: none
+	trusted   map[string]*keysource.Endpoint // by issuer
+	endpoints []*keysource.Endpoint          // all of them
+	memory    *memory
+	renewals  *renewals
+}
+
+// lookAtKeys reads changed key files, starts the refresh of key sets that are old, and begins a generation of the memory when
+// keys have changed, if that is due: on the first request, and then on the first one after each second.
+func lookAtKeys(in *instance, at time.Duration) {
+	if !in.memory.startLook() {
+		return
+	}
+	scheduleLook(in) // Before the look, which a file may hold up.
+	in.own.Look()
+	ring := in.own.Current()
+	sets := make([]*jose.KeySet, len(in.endpoints))
+	for i, endpoint := range in.endpoints {
+		sets[i] = endpoint.Refreshed(at)
+	}
+	signerChanged, isLate := in.memory.endLook(ring, sets)
+	if signerChanged {
+		in.renewals.forget()
+	}
+	if isLate {
+		scheduleLook(in)
+	}
+}
+
+// scheduleLook has the keys looked at again after a while, if they can change.
+func scheduleLook(in *instance) {
+	if in.own.Watches() || len(in.endpoints) > 0 {
+		m := in.memory
+		time.AfterFunc(lookEvery, func() { m.callForLook() })
+	}
+}
+
+// lease says since when an instance is not in use. Traefik cancels the context of New at the next reload, and calls New again for
+// what is still in use.
+type lease struct {
+	instance  *instance
+	ctx       context.Context //nolint:containedctx // It is kept for its state alone.
+	idleSince int64           // in seconds; 0: in use
+}
+
+// registry keeps what is costly across middlewares and reloads.
+var registry = struct {
+	mu        sync.Mutex
+	leases    map[string]*lease
+	endpoints map[string]*keysource.Endpoint
+	nextSweep int64
+}{leases: map[string]*lease{}, endpoints: map[string]*keysource.Endpoint{}}
+
+const (
+	keptIdle   = 600 // seconds
+	sweepEvery = 60
+)
+
+// instanceOf returns the instance of a configuration, made only for options that are not known. Traefik calls New for one
+// router after the other, so what is known costs little, and nothing is made twice.
+func instanceOf(ctx context.Context, c *Config) (*instance, error) {
+	options, err := json.Marshal(c) //nolint:gosec // It stays here: it is what the options are known by.
+	if err != nil {
+		return nil, unwritable(c)
+	}
+	now := time.Now().Unix()
+	registry.mu.Lock()
+	if now >= registry.nextSweep {
+		sweep(now)
+	}
+	shared := registry.leases[string(options)]
+	if shared != nil {
+		shared.ctx = ctx
+		shared.idleSince = 0
+	}
+	registry.mu.Unlock()
+	if shared != nil {
+		return shared.instance, nil
+	}
+	in, err := newInstance(c)
+	if err != nil {
+		return nil, err
+	}
+	registry.mu.Lock()
+	registry.leases[string(options)] = &lease{instance: in, ctx: ctx}
+	registry.mu.Unlock()
+	return in, nil
+}
+
+// unwritable says what is wrong with options that JSON cannot write: one that does not exist, as those that do can be.
+func unwritable(c *Config) error {
+	if _, err := newInstance(c); err != nil {
+		return err
+	}
+	return errors.New("the options cannot be read")
+}
+
+// newInstance compiles a configuration and sets it to work. It never waits for the network.
+func newInstance(c *Config) (*instance, error) {
+	s, own, err := compile(c)
+	if err != nil {
+		return nil, err
+	}
+	in := &instance{
+		settings: s, own: own, trusted: map[string]*keysource.Endpoint{},
+		memory: newMemory(c.CacheSize), renewals: newRenewals(),
+	}
+	if c.JWKSURL != "" {
+		in.jwksURL = sharedEndpoint("", c.JWKSURL, c.ClientConfig)
+		in.endpoints = append(in.endpoints, in.jwksURL)
+	}
+	for _, trusted := range c.TrustedIssuers {
+		endpoint := sharedEndpoint(trusted.Issuer, trusted.JWKSURL, c.ClientConfig)
+		in.trusted[trusted.Issuer] = endpoint
+		in.endpoints = append(in.endpoints, endpoint)
+	}
+	return in, nil
+}
+
+// sharedEndpoint returns a key endpoint, and one that is known already with all that was fetched.
+func sharedEndpoint(issuer, address string, client ClientConfig) *keysource.Endpoint {
+	text, err := json.Marshal([]any{issuer, address, client}) //nolint:gosec // It stays here.
+	registry.mu.Lock()
+	endpoint := registry.endpoints[string(text)]
+	if endpoint == nil || err != nil {
+		endpoint = keysource.NewEndpoint(issuer, address, clientOf(client))
+		registry.endpoints[string(text)] = endpoint
+	}
+	registry.mu.Unlock()
+	return endpoint
+}
+
+// sweep drops what has not been in use for ten minutes. The caller holds the lock.
+func sweep(now int64) {
+	registry.nextSweep = now + sweepEvery
+	used := map[*keysource.Endpoint]bool{}
+	for options, shared := range registry.leases {
+		switch {
+		case shared.ctx.Err() == nil:
+			shared.idleSince = 0
+		case shared.idleSince == 0:
+			shared.idleSince = now
+		case now-shared.idleSince >= keptIdle:
+			delete(registry.leases, options)
+			continue
+		}
+		for _, endpoint := range shared.instance.endpoints {
+			used[endpoint] = true
+		}
+	}
+	for address, endpoint := range registry.endpoints {
+		if !used[endpoint] {
+			delete(registry.endpoints, address)
+			endpoint.Abandon()
+		}
+	}
+}

@@ -1,0 +1,217 @@
+package keysource
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/logline"
+)
+
+// Endpoint is a JWK Set of another issuer, at a fixed URL or found by OpenID discovery. It is fetched at first need and
+// refreshed in the background. It is shared by every middleware with the same endpoint and client settings.
+//
+// Its times are since 1970, as the requests' clock shows them.
+type Endpoint struct {
+	issuer string // whose keys they are; empty: of no particular issuer
+	url    string // empty: discovery
+	client Client
+
+	mu          sync.Mutex
+	set         *jose.KeySet  // nil: never fetched, or too old
+	refreshAt   time.Duration // when a refresh is due …
+	age         time.Duration // … which is that long after the answer
+	attempt     chan struct{} // closed when the fetch that is under way has an answer; nil: none is
+	isBusy      bool          // a fetch is under way, or waits to be repeated
+	nextTry     time.Duration // not before, after a failure
+	backoff     time.Duration
+	askedAt     time.Duration // when an unknown kid last caused a fetch
+	lastErr     string
+	isAbandoned bool // nothing has used it for ten minutes
+
+	// What was read last. It is the one fetch's that is under way, and needs no lock.
+	readText string
+	readSet  *jose.KeySet
+	readErr  error
+}
+
+const (
+	minAge       = time.Minute
+	maxAge       = 24 * time.Hour
+	defaultAge   = 10 * time.Minute
+	maxStale     = 24 * time.Hour // beyond the age at which a refresh is due
+	minBackoff   = time.Second
+	maxBackoff   = 30 * time.Second
+	unknownPause = 30 * time.Second
+	maxSetBytes  = 1 << 20
+)
+
+// NewEndpoint makes an endpoint, and fetches nothing. Without a URL the keys are found by OpenID discovery of the issuer.
+func NewEndpoint(issuer, url string, client Client) *Endpoint {
+	return &Endpoint{issuer: issuer, url: url, client: client, askedAt: -unknownPause}
+}
+
+// KeysFor returns the keys that a token with this kid meets. It waits for a fetch at most once, and a fetch ends within the
+// client's timeout. Without any keys it returns when to ask again.
+func (e *Endpoint) KeysFor(kid string, now time.Duration) (set *jose.KeySet, retryAfter time.Duration) {
+	e.mu.Lock()
+	e.refreshIfDue(now)
+	attempt := e.attempt
+	if e.set != nil {
+		if kid == "" || e.set.HasKID(kid) {
+			attempt = nil
+		} else if !e.isBusy && isDue(e.nextTry, now, maxBackoff) && isDue(e.askedAt+unknownPause, now, unknownPause) {
+			// A new key may have come: one fetch finds out, however many ask, while it is under way and just after it.
+			e.startFetch()
+			attempt = e.attempt
+			e.askedAt = now
+		}
+	}
+	e.mu.Unlock()
+	if attempt != nil {
+		<-attempt
+		now = sinceEpoch(time.Now())
+	}
+	e.mu.Lock()
+	found := e.set
+	if attempt != nil && found != nil && kid != "" && !found.HasKID(kid) {
+		e.askedAt = now // This fetch did not find it; the next may in a while.
+	}
+	wait := e.nextTry - now + time.Second
+	e.mu.Unlock()
+	return found, wait
+}
+
+// Refreshed returns the keys that are known, and has them fetched again in the background if they are old; nil if none is.
+func (e *Endpoint) Refreshed(now time.Duration) *jose.KeySet {
+	e.mu.Lock()
+	if e.set != nil {
+		e.refreshIfDue(now)
+	}
+	set := e.set
+	e.mu.Unlock()
+	return set
+}
+
+// Known returns the keys that are known; nil if none is.
+func (e *Endpoint) Known() *jose.KeySet {
+	e.mu.Lock()
+	set := e.set
+	e.mu.Unlock()
+	return set
+}
+
+// Abandon ends the repetitions of a fetch that nobody waits for.
+func (e *Endpoint) Abandon() {
+	e.mu.Lock()
+	e.isAbandoned = true
+	e.mu.Unlock()
+}
+
+// refreshIfDue starts a fetch if the keys are missing or old, and drops them after a day without an answer. The caller holds
+// the lock.
+func (e *Endpoint) refreshIfDue(now time.Duration) {
+	if e.set != nil && now >= e.refreshAt+maxStale {
+		e.set = nil
+		logline.Error("the keys of %s have expired: no refresh succeeded for a day", logline.Quote(e.name()))
+	}
+	if (e.set == nil || isDue(e.refreshAt, now, e.age)) && !e.isBusy && isDue(e.nextTry, now, maxBackoff) {
+		e.startFetch()
+	}
+}
+
+// isDue says whether a time has come, or is further away than it can be: then the clock was set back.
+func isDue(at, now, most time.Duration) bool { return now >= at || at-now > most+time.Second }
+
+// startFetch starts a fetch and its repetitions. The goroutine ends with them. The caller holds the lock.
+func (e *Endpoint) startFetch() {
+	e.isBusy = true
+	e.attempt = make(chan struct{})
+	// Yaegi: a panic in a goroutine would end Traefik, and only a func literal can recover from it.
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				logline.Error("fetching the keys of %s failed: %s", logline.Quote(e.name()), logline.Quote(fmt.Sprint(r)))
+				e.settle(nil, 0, errors.New("the fetch broke off"), false)
+			}
+		}()
+		for try := 0; ; try++ {
+			set, age, err := e.fetch()
+			again := err != nil && try < e.client.MaxRetries
+			pause := e.settle(set, age, err, again)
+			if !again {
+				return
+			}
+			time.Sleep(pause)
+			e.mu.Lock()
+			isAbandoned := e.isAbandoned
+			e.isBusy = !isAbandoned
+			if !isAbandoned {
+				e.attempt = make(chan struct{})
+			}
+			e.mu.Unlock()
+			if isAbandoned {
+				return
+			}
+		}
+	}()
+}
+
+// settle records how an attempt ended and lets those go on that wait for it. It returns the pause before the next.
+func (e *Endpoint) settle(set *jose.KeySet, age time.Duration, err error, again bool) time.Duration {
+	now := sinceEpoch(time.Now())
+	e.mu.Lock()
+	pause := time.Duration(0)
+	message := ""
+	if err == nil {
+		e.set = set
+		e.refreshAt = now + age
+		e.age = age
+		e.backoff = 0
+		e.nextTry = 0
+	} else {
+		message = err.Error()
+		e.backoff *= 2
+		if e.backoff < minBackoff {
+			e.backoff = minBackoff
+		}
+		if e.backoff > maxBackoff {
+			e.backoff = maxBackoff
+		}
+		pause = e.backoff
+		e.nextTry = now + pause
+	}
+	isNew := message != e.lastErr
+	e.lastErr = message
+	e.isBusy = again
+	attempt := e.attempt
+	e.attempt = nil
+	if attempt != nil {
+		close(attempt)
+	}
+	e.mu.Unlock()
+	if isNew && message != "" {
+		logline.Error("the keys of %s cannot be fetched: %s", logline.Quote(e.name()), message)
+	} else if isNew {
+		logline.Debug("the keys of %s are fetched again", logline.Quote(e.name()))
+	}
+	return pause
+}
+
+// name is what the log calls the endpoint.
+func (e *Endpoint) name() string {
+	name := e.issuer
+	if name == "" {
+		name = e.url
+	}
+	u, err := url.Parse(name)
+	if err != nil || u.Host == "" {
+		return name // An issuer's name that is not a URL.
+	}
+	return ShownURL(u)
+}
+
+func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixNano()) }

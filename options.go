@@ -1,0 +1,421 @@
+package slidingjwt
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/traefik/paerser/types"
+
+	"github.com/slidingjwt/slidingjwt/internal/claims"
+	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/keysource"
+	"github.com/slidingjwt/slidingjwt/internal/request"
+)
+
+// problems collects what is wrong with a configuration.
+type problems struct{ list []error }
+
+func (p *problems) add(format string, args ...any) {
+	p.list = append(p.list, fmt.Errorf(format, args...))
+}
+
+// refuseBytes refuses options that are not UTF-8: JSON, which options are known by, has the same character for all such bytes.
+func refuseBytes(p *problems, options any) {
+	value := reflect.ValueOf(options)
+	for i := 0; i < value.NumField(); i++ {
+		option, _, _ := strings.Cut(value.Type().Field(i).Tag.Get("json"), ",")
+		if !utf8.ValidString(fmt.Sprint(value.Field(i).Interface())) {
+			p.add("%s: it is not valid UTF-8 (a secret of other bytes can be base64, or in a file)", option)
+		}
+	}
+}
+
+// trimSpace removes the spaces around the elements of lists: Traefik splits a label at its commas, and "a, b" means
+// a and b in the lists of its own middlewares.
+func trimSpace(lists ...[]string) {
+	for _, list := range lists {
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+	}
+}
+
+// duration parses an option's duration; empty is the fallback, and less than the least is a problem.
+func duration(p *problems, option, text string, fallback, least time.Duration) time.Duration {
+	if text == "" {
+		return fallback
+	}
+	var d types.Duration
+	if err := d.Set(text); err != nil {
+		p.add("%s: %q is not a duration (for example 5m or 300)", option, text)
+		return fallback
+	}
+	if time.Duration(d) < least {
+		p.add("%s: %q is less than %s", option, text, least)
+		return fallback
+	}
+	if time.Duration(d) > mostDuration {
+		p.add("%s: %q is more than 100 years", option, text)
+		return fallback
+	}
+	return time.Duration(d)
+}
+
+const mostDuration = 100 * 365 * 24 * time.Hour
+
+// validateTokenType returns the media types that a token may have.
+func validateTokenType(p *problems, tokenType string) []string {
+	if tokenType == "" {
+		return []string{"", "jwt", "at+jwt"}
+	}
+	if hasControl(tokenType) {
+		p.add("tokenType: %q holds a control character", tokenType)
+	}
+	if jose.MediaType(tokenType) == "" {
+		p.add("tokenType: %q names no type", tokenType)
+	}
+	return []string{jose.MediaType(tokenType)}
+}
+
+func validateCookie(p *problems, c CookieConfig) {
+	if c.Name == "" {
+		if c.Domain != "" || c.Path != "/" || c.SameSite != "Lax" || !c.Secure || !c.HTTPOnly || c.SessionOnly || len(c.Origins) > 0 {
+			p.add("cookie.name: required when another cookie option is set")
+		}
+		return
+	}
+	cookie := &http.Cookie{Name: c.Name, Value: "x", Path: c.Path, Domain: c.Domain}
+	if err := cookie.Valid(); err != nil {
+		p.add("cookie: name %q, domain %q or path %q is malformed: %w", c.Name, c.Domain, c.Path, err)
+	}
+	if !strings.HasPrefix(c.Path, "/") {
+		p.add("cookie.path: %q does not start with /", c.Path)
+	}
+	site := strings.ToLower(c.SameSite)
+	if site != "lax" && site != "strict" && site != "none" {
+		p.add("cookie.sameSite: %q is not Lax, Strict or None", c.SameSite)
+	}
+	if site == "none" && !c.Secure {
+		p.add("cookie.sameSite: %q needs cookie.secure", c.SameSite)
+	}
+	// RFC 6265bis 4.1.3: browsers drop a cookie that breaks its prefix's promise. They ignore case.
+	name := strings.ToLower(c.Name)
+	if strings.HasPrefix(name, "__host-") && (c.Domain != "" || c.Path != "/" || !c.Secure) {
+		p.add("cookie.name: %q needs no domain, the path / and secure (got domain %q, path %q, secure %t)", c.Name, c.Domain, c.Path, c.Secure)
+	}
+	if strings.HasPrefix(name, "__secure-") && !c.Secure {
+		p.add("cookie.name: %q needs cookie.secure", c.Name)
+	}
+}
+
+// validateOrigins reads the list of origins, which are compared as browsers send them (RFC 6454 6.2).
+func validateOrigins(p *problems, c CookieConfig) map[string]bool {
+	origins := map[string]bool{}
+	for _, origin := range c.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+			p.add("cookie.origins: %q is not an origin as browsers send it (for example https://app.example.com)", origin)
+		} else if u.Port() != "" && request.HostPort(u) == request.HostPort(&url.URL{Scheme: u.Scheme, Host: u.Hostname()}) {
+			p.add("cookie.origins: %q names the default port, which browsers leave out", origin)
+		}
+		origins[origin] = true
+	}
+	return origins
+}
+
+// unforwardable are the headers that mean something to HTTP itself, or carry credentials.
+var unforwardable = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
+	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Host": true, "Content-Length": true, "Cookie": true, "Set-Cookie": true,
+}
+
+// responseHeaders are those that the plugin sets beside the token's own.
+var responseHeaders = map[string]bool{
+	"Token-Expires-In": true, "Session-Expires-In": true, "Cache-Control": true, "Access-Control-Expose-Headers": true,
+	"Content-Type": true, "Www-Authenticate": true, "Retry-After": true,
+}
+
+// headerName checks a header's name and returns its canonical form.
+func headerName(p *problems, option, name string) string {
+	canonical := http.CanonicalHeaderKey(name)
+	if !isToken(name) {
+		p.add("%s: %q is not a header name", option, name)
+	} else if unforwardable[canonical] {
+		p.add("%s: the header %q cannot be used for this", option, name)
+	}
+	return canonical
+}
+
+// validateForward returns the headers to forward, in the order of their names.
+func validateForward(p *problems, headers map[string]string) []forwardedHeader {
+	names := make([]string, 0, len(headers))
+	for name := range headers {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	seen := map[string]bool{}
+	var forwarded []forwardedHeader
+	for _, name := range names {
+		canonical := headerName(p, "forwardHeaders", name)
+		if canonical == "Authorization" {
+			p.add("forwardHeaders: the header %q carries the token itself", name)
+		}
+		if seen[request.Normalize(name)] {
+			p.add("forwardHeaders: %q is another spelling of a header that is there already", name)
+		}
+		seen[request.Normalize(name)] = true
+		if strings.TrimSpace(headers[name]) == "" {
+			p.add("forwardHeaders: %q has no claim", name)
+		}
+		forwarded = append(forwarded, forwardedHeader{name: canonical, path: claims.ParsePath(headers[name])})
+	}
+	return forwarded
+}
+
+// validateAccess checks what decides who may pass, and returns the expression; nil if there is none.
+func validateAccess(p *problems, c *Config) *claims.Expression {
+	if c.Optional && (len(c.Scopes) > 0 || c.Claims != "") {
+		p.add("optional: cannot be combined with scopes or claims, which a request without a token would escape")
+	}
+	for _, scope := range c.Scopes {
+		// RFC 6749 3.3: no space, quote or backslash.
+		if scope == "" || strings.ContainsAny(scope, " \"\\") || hasControl(scope) {
+			p.add("scopes: %q is not a scope", scope)
+		}
+	}
+	for _, audience := range c.Audience {
+		if audience == "" {
+			p.add("audience: %q is empty", audience)
+		}
+	}
+	if hasControl(c.TokenKey) || strings.ContainsAny(c.TokenKey, "&=%+") {
+		p.add("tokenKey: %q holds a control character, &, =, %% or +", c.TokenKey)
+	}
+	if c.Claims == "" {
+		return nil
+	}
+	condition, err := claims.ParseExpression(c.Claims)
+	if err != nil {
+		p.add("claims: %w", err)
+	}
+	return condition
+}
+
+func validateClient(p *problems, c ClientConfig) {
+	if c.TimeoutSeconds < 1 || c.TimeoutSeconds > 300 {
+		p.add("clientConfig.timeoutSeconds: %d is not between 1 and 300", c.TimeoutSeconds)
+	}
+	if c.MaxRetries < 0 || c.MaxRetries > 100 {
+		p.add("clientConfig.maxRetries: %d is not between 0 and 100", c.MaxRetries)
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		p.add("clientConfig.tls: cert and key are given together or not at all")
+	}
+	if err := clientOf(c).Check(); err != nil {
+		p.add("clientConfig.tls: %w", err)
+	}
+}
+
+// clientOf says how key endpoints are reached.
+func clientOf(c ClientConfig) keysource.Client {
+	return keysource.Client{
+		CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
+		Timeout: time.Duration(c.TimeoutSeconds) * time.Second, MaxRetries: c.MaxRetries,
+	}
+}
+
+// renewalSettings are the renew options.
+type renewalSettings struct {
+	isOn       bool
+	before     time.Duration // 0: see share
+	share      float64       // of the token's lifetime; 0: see before
+	lifetime   time.Duration // 0: the presented token's own
+	maxSession time.Duration
+	header     string // canonical
+	exposed    string // the names of what is added to a response when the token is in the header
+}
+
+const defaultMaxSession = 24 * time.Hour
+
+func validateRenew(p *problems, c *Config) renewalSettings {
+	r := c.Renew
+	if r.Before == "" && (r.Lifetime != "" || (c.Issue.Header == "" && (r.MaxSession != "" || r.Header != ""))) {
+		p.add("renew.before: required when another renew option is set")
+	}
+	s := renewalSettings{isOn: r.Before != "", header: renewHeader(p, r.Header, c.ForwardHeaders)}
+	s.exposed = s.header + ", " + exposedWithCookie
+	s.lifetime = duration(p, "renew.lifetime", r.Lifetime, 0, time.Second)
+	s.maxSession = duration(p, "renew.maxSession", r.MaxSession, defaultMaxSession, time.Second)
+	if s.lifetime > s.maxSession {
+		p.add("renew.lifetime: %q is longer than renew.maxSession, %q, so nothing would ever be renewed", r.Lifetime, s.maxSession)
+	}
+	percent, isShare := strings.CutSuffix(r.Before, "%")
+	if !isShare {
+		s.before = duration(p, "renew.before", r.Before, 0, time.Second)
+		return s
+	}
+	share, err := strconv.Atoi(percent)
+	if err != nil || share < 1 || share > 99 {
+		p.add("renew.before: %q is not between 1%% and 99%%", r.Before)
+	}
+	s.share = float64(share) / 100
+	return s
+}
+
+// renewHeader returns the response header that brings a renewed bearer token.
+func renewHeader(p *problems, name string, forwarded map[string]string) string {
+	if name == "" {
+		return "Authorization"
+	}
+	header := headerName(p, "renew.header", name)
+	if responseHeaders[header] {
+		p.add("renew.header: the header %q has another meaning in a response", name)
+	}
+	for other := range forwarded {
+		if request.Normalize(name) == request.Normalize(other) {
+			p.add("renew.header: %q is also in forwardHeaders", name)
+		}
+	}
+	return header
+}
+
+// issueSettings are the issue options; without a header they are off.
+type issueSettings struct {
+	header   string // canonical
+	lifetime time.Duration
+}
+
+const defaultIssueLifetime = 15 * time.Minute
+
+func validateIssue(p *problems, c *Config) issueSettings {
+	if c.Issue.Header == "" {
+		if c.Issue.Lifetime != "" {
+			p.add("issue.header: required when issue.lifetime is set")
+		}
+		return issueSettings{}
+	}
+	header := headerName(p, "issue.header", c.Issue.Header)
+	renews := c.Renew.Header
+	if renews == "" {
+		renews = "Authorization"
+	}
+	if request.Normalize(c.Issue.Header) == request.Normalize(renews) {
+		p.add("issue.header: %q is also renew.header", c.Issue.Header)
+	}
+	if responseHeaders[header] {
+		p.add("issue.header: the header %q has another meaning in a response", c.Issue.Header)
+	}
+	// An issuing middleware guards nothing, so nothing in its options may look as if it did.
+	excluded := []struct {
+		option string
+		set    bool
+	}{
+		{"forwardHeaders", len(c.ForwardHeaders) > 0},
+		{"scopes", len(c.Scopes) > 0},
+		{"claims", c.Claims != ""},
+		{"optional", c.Optional},
+		{"renew.before", c.Renew.Before != ""},
+		{"tokenKey", c.TokenKey != ""},
+		{"publishJwks", c.PublishJWKS},
+	}
+	for _, other := range excluded {
+		if other.set {
+			p.add("issue: cannot be combined with %s: an issuing middleware guards nothing", other.option)
+		}
+	}
+	return issueSettings{header: header, lifetime: duration(p, "issue.lifetime", c.Issue.Lifetime, defaultIssueLifetime, time.Second)}
+}
+
+// validateKeys reads the operator's keys, and checks that there are those that other options need.
+func validateKeys(p *problems, c *Config) *keysource.Own {
+	before := len(p.list)
+	for _, alg := range c.Algorithms {
+		if !jose.IsKnown(alg) {
+			p.add("algorithms: %q is not one of %s", alg, strings.Join(jose.AlgorithmNames(), ", "))
+		}
+	}
+	hasOthers := c.JWKSURL != "" || len(c.TrustedIssuers) > 0
+	if c.SigningSecret == "" && c.PrivateKey == "" && c.PublicKey == "" && c.JWKSFile == "" && !hasOthers {
+		p.add("no key source: one of signingSecret, privateKey, publicKey, jwksFile, jwksUrl and trustedIssuers is needed")
+	}
+	own, wrong := keysource.NewOwn(keysource.OwnOptions{
+		PrivateKey: c.PrivateKey, JWKSFile: c.JWKSFile, SigningSecret: c.SigningSecret, PublicKey: c.PublicKey,
+		SecretIsBase64: c.SigningSecretBase64Encoded, Algorithms: c.Algorithms,
+	})
+	p.list = append(p.list, wrong...)
+	ring := own.Current()
+	if len(p.list) > before || ring.IsIncomplete {
+		return own // What keys there are is not known, so neither is what they cannot do.
+	}
+	for _, alg := range c.Algorithms {
+		if !ring.Set.Serves(alg) && !hasOthers {
+			p.add("algorithms: no key can serve %q", alg)
+		}
+	}
+	const noSigner = "%s: needs a key that can sign: privateKey, signingSecret, or a private key in jwksFile"
+	if c.Renew.Before != "" && ring.Signer == nil {
+		p.add(noSigner, "renew.before")
+	}
+	if c.Issue.Header != "" && ring.Signer == nil {
+		p.add(noSigner, "issue")
+	}
+	if c.PublishJWKS && len(ring.Published) == 0 {
+		p.add("publishJwks: needs an asymmetric key of your own: privateKey or jwksFile")
+	}
+	return own
+}
+
+func validateEndpoints(p *problems, c *Config) {
+	if c.JWKSURL != "" {
+		if err := keysource.CheckURL(c.JWKSURL); err != nil {
+			p.add("jwksUrl: %w", err)
+		}
+	}
+	seen := map[string]bool{}
+	for i, trusted := range c.TrustedIssuers {
+		option := fmt.Sprintf("trustedIssuers[%d]", i)
+		switch {
+		case trusted.Issuer == "":
+			p.add("%s.issuer: required", option)
+		case trusted.Issuer == c.Issuer:
+			p.add("%s.issuer: %q is also issuer", option, trusted.Issuer)
+		case seen[trusted.Issuer]:
+			p.add("%s.issuer: %q is there twice", option, trusted.Issuer)
+		}
+		seen[trusted.Issuer] = true
+		if trusted.JWKSURL != "" {
+			if err := keysource.CheckURL(trusted.JWKSURL); err != nil {
+				p.add("%s.jwksUrl: %w", option, err)
+			}
+		} else if err := keysource.CheckURL(trusted.Issuer); trusted.Issuer != "" && err != nil {
+			p.add("%s.issuer: without jwksUrl it must be a URL for OpenID discovery: %w", option, err)
+		}
+	}
+}
+
+// isToken says whether a text is a token in the sense of RFC 9110 5.6.2, as a header's name is.
+func isToken(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !isAlphanumeric(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// hasControl says whether a text holds a control character, C0 or C1.
+func hasControl(s string) bool { return strings.IndexFunc(s, unicode.IsControl) >= 0 }

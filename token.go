@@ -1,0 +1,271 @@
+package slidingjwt
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/slidingjwt/slidingjwt/internal/jose"
+	"github.com/slidingjwt/slidingjwt/internal/request"
+)
+
+// credential is the token of a request and every place that it came by; empty if there is none.
+type credential struct {
+	token                               string
+	inHeader, inCookie, inQuery, inForm bool
+}
+
+// hasWayBack says whether a renewed token may go back by a way that the token came by: a query has none.
+func (c credential) hasWayBack() bool { return c.inHeader || c.inCookie || c.inForm }
+
+const (
+	bearerPrefix = "Bearer "
+	bearerBytes  = 7 // Yaegi: the length of a constant is a call.
+)
+
+// memoryKey is the text under which the memory knows a token: the line of Authorization that carries it.
+func (s *settings) memoryKey(token string) string { return bearerPrefix + token }
+
+// findToken reads every place that may hold the token (RFC 6750 2). Two different tokens are refused: which of them counts
+// would be for the attacker to choose.
+func findToken(s *settings, req *http.Request) (credential, *refusal) {
+	var c credential
+	lines := req.Header["Authorization"]
+	if len(lines) > 1 {
+		return c, refuseTwoTokens
+	}
+	if len(lines) == 1 {
+		token, isBearer := bearerToken(lines[0])
+		if isBearer && (token == "" || strings.ContainsAny(token, " \t,")) {
+			return c, refuseMalformedHeader
+		}
+		c.token = token
+		c.inHeader = isBearer
+	}
+	if s.cookies != nil {
+		pairs, err := s.cookies.Find(cookieText(req.Header))
+		if err != nil {
+			return c, refuseTooMany
+		}
+		for _, pair := range pairs {
+			c.inCookie = take(&c, strings.TrimSpace(request.ValueOf(pair))) || c.inCookie
+		}
+	}
+	if s.parameters != nil {
+		values, err := parameters(s.parameters, req.URL.RawQuery)
+		if err != nil {
+			return c, refuseTooMany
+		}
+		for _, value := range values {
+			c.inQuery = take(&c, value) || c.inQuery
+		}
+		if c.token == "" && isForm(req) {
+			values, r := formValues(s.parameters, req)
+			if r != nil {
+				return c, r
+			}
+			for _, value := range values {
+				c.inForm = take(&c, value) || c.inForm
+			}
+		}
+	}
+	if c.token == twoTokens {
+		return c, refuseTwoTokens
+	}
+	if len(c.token) > jose.MaxTokenBytes {
+		return c, refuseTooLong
+	}
+	return c, nil
+}
+
+// twoTokens stands where two different tokens were found: no token has a space.
+const twoTokens = "two tokens"
+
+// take records a token that was found, and says whether there was one.
+func take(c *credential, token string) bool {
+	if token == "" {
+		return false
+	}
+	if c.token != "" && c.token != token {
+		token = twoTokens
+	}
+	c.token = token
+	return true
+}
+
+// bearerToken returns what follows the Bearer scheme, whose case does not matter (RFC 9110 11.1). A tab behind the scheme
+// stays in what follows, where it is malformed: services differ in whether they take it for a space.
+func bearerToken(line string) (token string, isBearer bool) {
+	scheme, rest := line, ""
+	if end := strings.IndexAny(line, " \t"); end >= 0 {
+		scheme, rest = line[:end], line[end:]
+	}
+	if !strings.EqualFold(scheme, "Bearer") {
+		return "", false
+	}
+	return strings.Trim(rest, " "), true
+}
+
+// cookieText is a request's Cookie header as one line (RFC 9113 8.2.3), each of whose pairs begins with its name.
+func cookieText(h http.Header) string {
+	return strings.ReplaceAll(strings.Join(h["Cookie"], ";"), "; ", ";")
+}
+
+// parameters returns the token parameter's values in a query or form. One that is malformed stays as it is.
+func parameters(f *request.PairFinder, encoded string) ([]string, error) {
+	pairs, err := f.Find(encoded)
+	if err != nil {
+		return nil, err
+	}
+	values := []string{}
+	for _, pair := range pairs {
+		value := request.ValueOf(pair)
+		if text, err := url.QueryUnescape(value); err == nil {
+			value = text
+		}
+		values = append(values, value)
+	}
+	return values, nil
+}
+
+func isForm(req *http.Request) bool {
+	kind, _, _ := strings.Cut(req.Header.Get("Content-Type"), ";")
+	return req.Body != nil && strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded")
+}
+
+const maxFormBytes = 64 << 10
+
+// formValues reads the start of the body and puts it back, so that the service gets it whole.
+func formValues(f *request.PairFinder, req *http.Request) ([]string, *refusal) {
+	// One byte more shows whether the last field ends here.
+	start, err := io.ReadAll(io.LimitReader(req.Body, maxFormBytes+1))
+	if err != nil {
+		return nil, refuseMalformedForm
+	}
+	// The server closes the body that it made itself.
+	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), req.Body))
+	if len(start) > maxFormBytes {
+		// The last field is cut short.
+		start = start[:bytes.LastIndexByte(start, '&')+1]
+	}
+	if bytes.Count(start, []byte("&")) > maxParameters {
+		return nil, refuseTooMany
+	}
+	values, err := parameters(f, string(start))
+	if errors.Is(err, request.ErrTooMany) {
+		return nil, refuseTooMany
+	}
+	return values, nil
+}
+
+// removeToken takes every token out of what the service sees, and leaves the rest untouched, byte for byte.
+func removeToken(s *settings, req *http.Request) {
+	if lines := req.Header["Authorization"]; len(lines) > 0 {
+		if _, isBearer := bearerToken(lines[0]); isBearer || len(lines) > 1 {
+			delete(req.Header, "Authorization")
+		}
+	}
+	removeElsewhere(s, req)
+}
+
+// removeElsewhere takes the token out of the cookies and the query.
+func removeElsewhere(s *settings, req *http.Request) {
+	if s.cookies != nil {
+		removeCookie(s.cookies, req.Header)
+	}
+	if s.parameters != nil {
+		removeParameter(s.parameters, req)
+	}
+}
+
+// removeCookie takes the token's cookie out of the Cookie header. Where more are like it than are looked at, the whole header
+// goes.
+func removeCookie(f *request.PairFinder, h http.Header) {
+	pairs, err := f.Find(cookieText(h))
+	if err != nil {
+		delete(h, "Cookie")
+		return
+	}
+	if len(pairs) == 0 {
+		return
+	}
+	spaced := []string{} // As they may stand in the header.
+	for _, pair := range pairs {
+		spaced = append(spaced, pair, " "+pair)
+	}
+	lines := h["Cookie"]
+	if len(lines) > maxCookieLines {
+		lines = []string{strings.Join(lines, "; ")}
+	}
+	kept := []string{}
+	for _, line := range lines {
+		rest := strings.TrimLeft(f.Without(line, spaced), " ")
+		if rest != "" {
+			kept = append(kept, rest)
+		}
+	}
+	delete(h, "Cookie")
+	if len(kept) > 0 {
+		h["Cookie"] = kept
+	}
+}
+
+// removeParameter takes the token's parameter out of the URL. Where more are like it than are looked at, the whole query goes.
+func removeParameter(f *request.PairFinder, req *http.Request) {
+	pairs, err := f.Find(req.URL.RawQuery)
+	if err == nil && len(pairs) == 0 {
+		return
+	}
+	query := ""
+	if err == nil {
+		query = f.Without(req.URL.RawQuery, pairs)
+	}
+	req.URL.RawQuery = query
+	req.URL.ForceQuery = false
+	// Traefik builds the outgoing URL from RequestURI.
+	path, _, _ := strings.Cut(req.RequestURI, "?")
+	if query != "" {
+		path += "?" + query
+	}
+	req.RequestURI = path
+}
+
+// The most parts that a request may have of what is searched. A browser sends some twenty headers and at most a few hundred
+// cookies; the interpreter takes a microsecond for each part, and a client nothing to repeat one.
+const (
+	maxCookies    = 500
+	maxParameters = 1000
+	maxOptions    = 100
+	maxHeaders    = 200 // names, of headers or of trailers
+
+	maxCookieLines = 20       // that stay lines of their own
+	maxSearched    = 64 << 10 // bytes, of cookies or of a query
+)
+
+// isExcessive says whether a request has too many parts of what is searched.
+func isExcessive(s *settings, req *http.Request) bool {
+	if len(req.Header) > maxHeaders || len(req.Trailer) > maxHeaders {
+		return true
+	}
+	if s.cookies != nil {
+		cookies := strings.Join(req.Header["Cookie"], ";")
+		if len(cookies) > maxSearched || strings.Count(cookies, ";") > maxCookies {
+			return true
+		}
+	}
+	if s.parameters != nil {
+		query := req.URL.RawQuery
+		if len(query) > maxSearched || strings.Count(query, "&") > maxParameters {
+			return true
+		}
+	}
+	return s.claimHeaders != nil && strings.Count(strings.Join(req.Header["Connection"], ","), ",") > maxOptions
+}
+
+// hasOthers says whether a request has headers that are not in a set.
+func hasOthers(h http.Header, known map[string]bool) bool {
+	return h.WriteSubset(request.Nowhere, known) != nil
+}
