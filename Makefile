@@ -19,6 +19,14 @@ test: # the plugin's own tests, compiled and interpreted, then those that need t
 	go test -shuffle=on ./...
 	cd demo && go run . traefik && go test -count=1 ./... # Go's cache of results does not see the plugin, which is another module
 
+.PHONY: conformance
+conformance: # vectors and implementations by others, and the table of attacks: what agrees, and why the rest does not
+	@cd demo && go test -count=1 -v ./conformance/... | awk ' \
+		/^(=== |PASS$$)|--- PASS|no test files/ { next } { print } /^(FAIL|--- FAIL)/ { failed = 1 } \
+		/^conformance: .* cases, / { kind = $$2; sub(/.*: /, ""); split($$0, n, /[^0-9]+/); for (i in n) sum[kind, i] += n[i]; kinds[kind]; differ += n[5] } \
+		END { for (kind in kinds) printf "conformance: all %s %d, agreements: %d, listed exceptions: %d, not expressed: %d\n", kind, sum[kind, 1], sum[kind, 2], sum[kind, 3], sum[kind, 4]; \
+			printf "conformance: native against interpreted differences: %d\n", differ; exit failed }'
+
 .PHONY: lint
 lint: # the formatters are among the linters
 	go vet ./... && $(LINT)
