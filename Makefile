@@ -31,6 +31,11 @@ conformance: # vectors and implementations by others, and the table of attacks: 
 lint: # the formatters are among the linters
 	go vet ./... && $(LINT)
 	cd demo && go vet ./... && $(LINT)
+	go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
+.PHONY: vulncheck
+vulncheck: # whether the plugin calls code that is known to be vulnerable; asks vuln.go.dev
+	go run golang.org/x/vuln/cmd/govulncheck@v1.3.0 .
 
 .PHONY: bench
 bench: # what the plugin costs in the gateway, beside other ways to check a token; SHORT=1: in three minutes
@@ -39,3 +44,7 @@ bench: # what the plugin costs in the gateway, beside other ways to check a toke
 .PHONY: bench-growth
 bench-growth: # that its cost does not grow: with tokens, keys, routers
 	cd demo && go run ./cmd/bench -growth $(if $(SHORT),-short)
+
+.PHONY: release
+release: # VERSION=v1.2.3: a tag of the last commit with the dependencies in it, and in dist the archive that Traefik installs
+	cd demo && go run ./cmd/release -version "$$VERSION"

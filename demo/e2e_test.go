@@ -29,8 +29,10 @@ const patience = time.Minute
 // TestGateway shows what a single request meets, with the demo's own times: a token is good for 60
 // seconds and renewed in the last 45. Where a test wants an older token than it can wait for, it
 // signs one as the login service would have.
-func TestGateway(t *testing.T) {
-	s := start(t, system.Settings{})
+func TestGateway(t *testing.T) { testGateway(t, system.Settings{}) }
+
+func testGateway(t *testing.T, settings system.Settings) {
+	s := start(t, settings)
 
 	aged := func(age time.Duration) jwt.MapClaims { return login.Claims(time.Now().Add(-age), time.Minute) }
 

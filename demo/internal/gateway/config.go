@@ -27,9 +27,18 @@ func static(address string, o Options) map[string]any {
 	if level == "" {
 		level = "DEBUG"
 	}
-	plugins := map[string]any{"slidingjwt": map[string]any{"moduleName": Module}}
+	experimental := map[string]any{}
+	local := section(experimental, "localPlugins")
 	for name, plugin := range o.Plugins {
-		plugins[name] = map[string]any{"moduleName": plugin.Module}
+		local[name] = map[string]any{"moduleName": plugin.Module}
+	}
+	if o.Archive == "" {
+		local["slidingjwt"] = map[string]any{"moduleName": Module}
+	} else {
+		section(experimental, "plugins")["slidingjwt"] = map[string]any{"moduleName": Module, "version": archiveVersion}
+	}
+	if len(local) == 0 { // Traefik refuses an empty section.
+		delete(experimental, "localPlugins")
 	}
 	config := map[string]any{
 		"global": map[string]any{"checkNewVersion": false, "sendAnonymousUsage": false},
@@ -43,7 +52,7 @@ func static(address string, o Options) map[string]any {
 			"providersThrottleDuration": "0s",
 			"file":                      map[string]any{"directory": dynamicDir, "watch": true},
 		},
-		"experimental": map[string]any{"localPlugins": plugins},
+		"experimental": experimental,
 	}
 	for section, value := range o.Static {
 		ours, both := config[section].(map[string]any)

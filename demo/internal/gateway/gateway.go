@@ -49,6 +49,9 @@ type Options struct {
 	Plugins map[string]Plugin
 	// Source is the plugin's directory. The default is the repository that the program runs in.
 	Source string
+	// Archive is a release's zip file. If it is set, Traefik installs that instead, as it installs any plugin of its catalog:
+	// it downloads the archive from a server that stands in for the catalog, checks its hash and unpacks it. On Linux only.
+	Archive string
 	// Binary is the Traefik to run. The default is what [Binary] finds or builds.
 	Binary string
 	// LogLevel is Traefik's. The default is "DEBUG", the level that a plugin's lines have.
@@ -74,6 +77,7 @@ type Gateway struct {
 	cmd        *exec.Cmd
 	log        *logBuffer
 	exited     chan struct{}
+	catalog    *catalog
 	stop       sync.Once
 	generation int
 }
@@ -105,7 +109,7 @@ func Start(ctx context.Context, o Options) (*Gateway, error) {
 }
 
 func (g *Gateway) start(ctx context.Context, o Options) error {
-	if err := install(ctx, g.dir, o.Source, o.Plugins); err != nil {
+	if err := install(ctx, g.dir, o); err != nil {
 		return err
 	}
 	if err := writeYAML(g.dir, staticFile, static(g.address, o)); err != nil {
@@ -123,6 +127,13 @@ func (g *Gateway) start(ctx context.Context, o Options) error {
 	cmd := exec.Command(o.Binary, "--configFile="+staticFile) //nolint:gosec // The caller's Traefik.
 	cmd.Dir = g.dir
 	cmd.Env = append(os.Environ(), o.Env...)
+	if o.Archive != "" {
+		var err error
+		if g.catalog, err = startCatalog(g.dir, o.Archive); err != nil {
+			return err
+		}
+		cmd.Env = append(cmd.Env, g.catalog.Env...)
+	}
 	cmd.Stdout, cmd.Stderr = g.log, g.log
 	if err := g.run(cmd); err != nil {
 		return err
@@ -190,6 +201,9 @@ func (g *Gateway) Stop() {
 				_ = g.cmd.Process.Kill()
 				<-g.exited
 			}
+		}
+		if g.catalog != nil {
+			g.catalog.stop()
 		}
 		_ = os.RemoveAll(g.dir)
 	})

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 	"reflect"
 	"sort"
@@ -10,14 +11,13 @@ import (
 )
 
 // installed are the files below the installed plugin's folder.
-func installed(t *testing.T, source string) []string {
+func installed(t *testing.T, source string) (target string, files []string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := Install(t.Context(), dir, source); err != nil {
 		t.Fatal(err)
 	}
-	target := sourceDir(dir, Module)
-	var files []string
+	target = sourceDir(dir, Module)
 	err := filepath.WalkDir(target, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -29,12 +29,12 @@ func installed(t *testing.T, source string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return files
+	return target, files
 }
 
 // Traefik finds the plugin with all that it imports, and none of what only its tests need.
 func TestInstall(t *testing.T) {
-	files := installed(t, "")
+	target, files := installed(t, "")
 	wanted := map[string]bool{
 		"plugin.go": false, "config.go": false, "go.mod": false, ".traefik.yml": false,
 		"vendor/github.com/golang-jwt/jwt/v5/parser.go": false, "vendor/github.com/traefik/paerser/types/duration.go": false,
@@ -52,6 +52,21 @@ func TestInstall(t *testing.T) {
 	for file, isThere := range wanted {
 		if !isThere {
 			t.Errorf("%s is missing: got %q", file, files)
+		}
+	}
+	// The catalog reads go.mod too, and refuses a plugin that requires the interpreter.
+	for name, want := range map[string]int{"go.mod": 1, "go.sum": 2} {
+		text, err := os.ReadFile(filepath.Join(target, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for module, count := range map[string]int{
+			"github.com/golang-jwt/jwt/v5 ": want, "github.com/traefik/paerser ": want,
+			"github.com/traefik/yaegi ": 0, "github.com/mitchellh/mapstructure ": 0, "github.com/stretchr/testify ": 0,
+		} {
+			if got := strings.Count(string(text), module); got != count {
+				t.Errorf("%s has %s%d times, want %d:\n%s", name, module, got, count, text)
+			}
 		}
 	}
 }
@@ -73,7 +88,7 @@ func TestInstallPackages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := installed(t, source)
+	_, got := installed(t, source)
 	sort.Strings(got)
 	want := []string{".traefik.yml", "go.mod", "go.sum", "internal/a/a.go", "internal/a/b/b.go", "plugin.go"}
 	if !reflect.DeepEqual(got, want) {

@@ -29,6 +29,8 @@ type Settings struct {
 	Lifetime time.Duration
 	// Before, MaxSession and Leeway are options of the plugin. The defaults are dynamic.yml's.
 	Before, MaxSession, Leeway string
+	// Archive is a release to install, as [gateway.Options] has it. The default is the repository's plugin.
+	Archive string
 	// Log receives what the services have to say. The default is to drop it.
 	Log io.Writer
 	// GatewayLog receives Traefik's log.
@@ -86,6 +88,7 @@ func (s *System) start(ctx context.Context, settings Settings) error {
 	s.Gateway, err = gateway.Start(ctx, gateway.Options{
 		Address: settings.Address,
 		Dynamic: settings.Dynamic,
+		Archive: settings.Archive,
 		Env:     env,
 		Log:     settings.GatewayLog,
 	})
