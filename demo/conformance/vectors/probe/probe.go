@@ -19,13 +19,11 @@ func Signature(set, alg, kid, message, signature string) string {
 	for _, key := range keys {
 		key.Bind(nil, true)
 	}
-	candidates := jose.NewKeySet(keys).For(alg, kid)
-	for _, key := range candidates {
-		if key.Verify(alg, message, []byte(signature)) {
-			return Valid
-		}
+	key, tried := jose.Find(jose.NewKeySet(keys), &jose.Header{Alg: alg, KID: kid}, message, []byte(signature), len(keys))
+	if key != nil {
+		return Valid
 	}
-	if len(candidates) == 0 {
+	if tried == 0 {
 		return "no candidate"
 	}
 	return "wrong"
