@@ -16,9 +16,9 @@ type Config struct {
 	PrivateKey string `json:"privateKey,omitempty"`
 	// PublicKey is a PEM public key or certificate (file or content; RSA, ECDSA or Ed25519) that verifies.
 	PublicKey string `json:"publicKey,omitempty"`
-	// JWKSFile is a JWK Set (file or content) of our own keys: the first with private members can sign, the others verify.
+	// JWKSFile is a JWK Set (file or content) of your own keys: the first with private members can sign, the others verify.
 	JWKSFile string `json:"jwksFile,omitempty"`
-	// JWKSURL is the absolute http(s) URL of somebody else's JWK Set.
+	// JWKSURL is the absolute http(s) URL of another issuer's JWK Set.
 	JWKSURL string `json:"jwksUrl,omitempty"`
 	// TrustedIssuers lists issuers whose keys count for their own tokens only.
 	TrustedIssuers []TrustedIssuer `json:"trustedIssuers,omitempty"`
@@ -28,31 +28,52 @@ type Config struct {
 	Audience []string `json:"audience,omitempty"`
 	// Algorithms narrows the algorithms that the keys allow, and never widens them. Default: what the keys allow.
 	Algorithms []string `json:"algorithms,omitempty"`
-	// TokenType is the typ that a token must have; "application/" and case do not matter. Default: absent, JWT or at+jwt.
-	TokenType string `json:"tokenType,omitempty"`
+	// TokenType lists the typs that a token may have; "application/" and case do not matter. Default: absent, JWT or at+jwt.
+	TokenType []string `json:"tokenType,omitempty"`
 	// Leeway is the clock skew allowed on exp, nbf and iat. Default 30s.
 	Leeway string `json:"leeway,omitempty"`
+	// HeaderName is the request header that carries the token: in Authorization behind "Bearer ", in another with or without it.
+	// With another header, or none (""), Authorization is not read, and stays as it is. Default "Authorization".
+	HeaderName string `json:"headerName"`
 	// TokenKey names the query parameter and form field that may carry the token. Default: off.
 	TokenKey string `json:"tokenKey,omitempty"`
 	// Cookie is the cookie that may carry the token. Default: off.
 	Cookie CookieConfig `json:"cookie,omitempty"`
 	// Optional lets a request without a token pass, without claim headers. A bad token is still refused. Default false.
 	Optional bool `json:"optional,omitempty"`
-	// Scopes lists scopes that must all be in the token's scope string or scp list.
+	// Scopes lists scopes that must all be in the token's scope or scp, each a string or a list.
 	Scopes []string `json:"scopes,omitempty"`
 	// Claims is an expression over the claims that must be true, such as Equals(`grp`, `admin`) && !Contains(`areas`, `lab`).
 	Claims string `json:"claims,omitempty"`
-	// ForwardHeaders maps a request header to the path of the claim that it carries to the service.
+	// MaxAge is how long ago, at most, the user has logged in (auth_time). Default: not checked.
+	MaxAge string `json:"maxAge,omitempty"`
+	// ACR lists authentication contexts, one of which must be the token's acr. Default: not checked.
+	ACR []string `json:"acr,omitempty"`
+	// ForwardHeaders maps a request header to the path of the claim that it carries to the service. Behind the path, "| json"
+	// writes any claim as JSON in ASCII, and "| base64url" the text's bytes in base64url.
 	ForwardHeaders map[string]string `json:"forwardHeaders,omitempty"`
+	// UsernameClaim is the path of the claim that Traefik's access log shows as the user (ClientUsername). Default: off.
+	UsernameClaim string `json:"usernameClaim,omitempty"`
 	// ForwardAuthorization hands the token on to the service too. Default false.
 	ForwardAuthorization bool `json:"forwardAuthorization,omitempty"`
+	// LoginURL is where a browser that navigates without a good token is sent; {url} in it is the request's own URL. Default: off.
+	LoginURL string `json:"loginUrl,omitempty"`
+	// EndStreams cuts a WebSocket or event stream at the token's exp ("token"), or at the session's end if the token is one that is
+	// renewed ("session"). Default: off.
+	EndStreams string `json:"endStreams,omitempty"`
+	// Revocations is a JSON list (file or URL) of the tokens, sessions and users that were taken back. Default: off.
+	Revocations string `json:"revocations,omitempty"`
 	// Renew says when and how a token that is close to expiry is renewed. Default: off.
 	Renew RenewConfig `json:"renew,omitempty"`
 	// Issue turns claims that a login service answers with into a token. Default: off.
 	Issue IssueConfig `json:"issue,omitempty"`
-	// PublishJWKS answers every request with the public halves of our keys as a JWK Set. Default false.
+	// Exchange turns a trusted issuer's token into one signed by your own key. Default: off.
+	Exchange ExchangeConfig `json:"exchange,omitempty"`
+	// Logout clears the cookie. Default: off.
+	Logout LogoutConfig `json:"logout,omitempty"`
+	// PublishJWKS answers every request with the public halves of your own keys as a JWK Set. Default false.
 	PublishJWKS bool `json:"publishJwks,omitempty"`
-	// ClientConfig says how key endpoints are reached.
+	// ClientConfig says how key, confirmation and revocation endpoints are reached.
 	ClientConfig ClientConfig `json:"clientConfig,omitempty"`
 	// CacheSize is how many verified tokens are remembered; one longer than 1 KiB counts once per KiB. 0 remembers none. Default 10000.
 	CacheSize int `json:"cacheSize,omitempty"`
@@ -64,11 +85,15 @@ type Config struct {
 }
 
 // TrustedIssuer is an issuer (the exact iss of its tokens) and the URL of its JWK Set, which OpenID discovery finds if it is empty.
+// Without an issuer it is one more jwksUrl.
 type TrustedIssuer struct {
-	// Issuer is the exact iss of the issuer's tokens.
+	// Issuer is the exact iss of the issuer's tokens. Default: any that is not another trusted issuer's.
 	Issuer string `json:"issuer,omitempty"`
 	// JWKSURL is the URL of the issuer's JWK Set. Default: found by OpenID discovery.
 	JWKSURL string `json:"jwksUrl,omitempty"`
+	// BearerToken (file or content) is sent to the scheme, host and port of this entry's own URL when keys are fetched, and to no
+	// other. Default: none.
+	BearerToken string `json:"bearerToken,omitempty"`
 
 	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
@@ -104,8 +129,12 @@ type RenewConfig struct {
 	Lifetime string `json:"lifetime,omitempty"`
 	// MaxSession is the longest that a session lasts, from auth_time on. Default 24h.
 	MaxSession string `json:"maxSession,omitempty"`
-	// Header is the response header that brings a renewed bearer token. Default Authorization.
+	// Header is the response header that brings a renewed bearer token. Default: headerName, else Authorization.
 	Header string `json:"header,omitempty"`
+	// Confirm is the URL that is asked before each renewal whether the session may go on. Default: not asked.
+	Confirm string `json:"confirm,omitempty"`
+	// Unless is a request header whose presence keeps a request from renewing the token, as for polling. Default: off.
+	Unless string `json:"unless,omitempty"`
 
 	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
@@ -120,7 +149,29 @@ type IssueConfig struct {
 	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }
 
-// ClientConfig says how key endpoints are reached.
+// ExchangeConfig turns a trusted issuer's token into one signed by your own key (after RFC 8693).
+type ExchangeConfig struct {
+	// Claims turns exchange on: it maps the new token's claims, sub among them, to paths in the presented one.
+	Claims map[string]string `json:"claims,omitempty"`
+	// Lifetime is that of the new token. Default 15m.
+	Lifetime string `json:"lifetime,omitempty"`
+	// MaxAge is how long ago, at most, the presented token was issued. Default 5m.
+	MaxAge string `json:"maxAge,omitempty"`
+	// Audience lists the new token's aud. Default: none.
+	Audience []string `json:"audience,omitempty"`
+
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
+}
+
+// LogoutConfig clears the cookie.
+type LogoutConfig struct {
+	// Redirect turns logout on: where the browser is sent then, or "none" to answer 204.
+	Redirect string `json:"redirect,omitempty"`
+
+	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
+}
+
+// ClientConfig says how what is fetched is reached.
 type ClientConfig struct {
 	// TLS is the client's side of https.
 	TLS ClientTLS `json:"tls,omitempty"`
@@ -152,6 +203,7 @@ type ClientTLS struct {
 func CreateConfig() *Config {
 	return &Config{
 		Leeway:       "30s",
+		HeaderName:   "Authorization",
 		Cookie:       CookieConfig{Path: "/", SameSite: "Lax", Secure: true, HTTPOnly: true},
 		ClientConfig: ClientConfig{TimeoutSeconds: 5, MaxRetries: 3},
 		CacheSize:    10000,

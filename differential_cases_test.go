@@ -164,7 +164,7 @@ func setups(t testing.TB) []*setup {
 		{"a secret, issuer", hmac, []options{headers, cookie, {"issuer": homeIssuer}, renew("50%")}, nil},
 		{"a secret, another type", hmac, []options{headers, {"tokenType": "application/session+jwt"}, renew("50%")}, nil},
 		{"a secret, leeway", hmac, []options{headers, cookie, {"leeway": "10m"}, renew("90%")}, nil},
-		{"a secret, leeway, everywhere", hmac, []options{nested, cookie, key, {"leeway": "600"}, renew("24h")}, nil},
+		{"a secret, leeway, everywhere", hmac, []options{nested, cookie, key, {"leeway": "600"}, renew("23h")}, nil},
 		{"a secret, scopes", hmac, []options{headers, cookie, {"scopes": "read, write"}}, nil},
 		{"a secret, admins", hmac, []options{headers, key, admins}, isAdmin},
 		{"a secret, staff", hmac, []options{nested, cookie, staff, renew("50%")}, isStaff},

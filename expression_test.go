@@ -86,7 +86,8 @@ func TestExpressions(t *testing.T) {
 		{"Contains(`mixed`, `nested`)", false},
 		{"Contains(`mixed`, `null`)", false},
 		{"Contains(`mixed`, ``)", false},
-		{"Contains(`user`, `name`)", false},
+		{"Contains(`user`, `name`)", true},
+		{"Contains(`user`, `ada`)", false},
 		{"Contains(`big`, `123`)", false},
 		{"Contains(`absent`, ``)", false},
 
@@ -111,7 +112,10 @@ func TestExpressions(t *testing.T) {
 		{"OneOf(`n`, `6`, `7`)", true},
 		{"OneOf(`active`, `true`)", true},
 		{"OneOf(`mixed`, `x`, `1`)", true},
-		{"OneOf(`user`, `name`)", false},
+		{"OneOf(`user`, `name`)", true},
+		{"OneOf(`user`, `x`, `name`)", true},
+		{"OneOf(`user`, `x`)", false},
+		{"Equals(`user`, `name`)", false},
 		{"OneOf(`absent`, ``)", false},
 
 		// Operators, in Go's order.
@@ -146,7 +150,7 @@ func TestExpressions(t *testing.T) {
 		{"Equals(`dot\\.ted`, `yes`)", true},
 		{"Equals(`user.a\\.b.c`, `dotted`)", true},
 		{"Contains(`https://example\\.com/roles`, `editor`)", true},
-		{"Contains(`https://example.com/roles`, `editor`)", false},
+		{"Contains(`https://example.com/roles`, `editor`)", true},
 		{"Equals(`back\\\\slash`, `yes`)", true},
 		{"Equals(`back\\slash`, `yes`)", true},
 		{`Equals("back\\\\slash", "yes")`, true},

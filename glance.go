@@ -22,14 +22,18 @@ var epoch = time.Unix(0, 0)
 // glance returns the handler of a guarded route.
 func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 	s, m, mu := in.settings, in.memory, &in.memory.mu
+	if s.headerName == "" {
+		return func(rw http.ResponseWriter, req *http.Request) { guard(in, next, name, rw, req) }
+	}
+	tokenHeader := s.headerName
 	unsurprising, nowhere := s.unsurprising, request.Nowhere
-	removed := "Authorization"
+	removed := tokenHeader
 	if s.keepsToken {
 		removed = "" // No header has that name.
 	}
 	atAGlance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
-		line := h["Authorization"]
+		line := h[tokenHeader]
 		if len(line) == 1 {
 			if req.Trailer == nil {
 				if req.ContentLength >= 0 { // Else it may have trailers.
@@ -90,8 +94,8 @@ func isUsual(s *settings, h http.Header) bool {
 
 // seen serves or refuses a request of which only the token's verdict, or its renewal, is not known at a glance.
 func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, lines []string) {
-	line := lines[0]
-	if len(line) > bearerBytes+jose.MaxTokenBytes || !strings.HasPrefix(line, bearerPrefix) || strings.LastIndexAny(line, unwanted) >= bearerBytes {
+	line, prefix := lines[0], in.settings.prefix
+	if len(line) > len(prefix)+jose.MaxTokenBytes || line == "" || !strings.HasPrefix(line, prefix) || strings.LastIndexAny(line, unwanted) >= len(prefix) {
 		guard(in, next, name, rw, req)
 		return
 	}
@@ -102,14 +106,17 @@ func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, 
 		return
 	}
 	if now >= v.renewAt {
-		renewAtAGlance(in, rw, req, line[bearerBytes:], v, now)
+		renewAtAGlance(in, rw, req, line[len(prefix):], v, now)
+	}
+	if in.settings.username != nil {
+		req.URL.User = v.user // Nil, too: what the client wrote there is nobody's name.
 	}
 	h := req.Header
 	for _, claim := range v.headers {
 		h[claim.name] = claim.values
 	}
 	if !in.settings.keepsToken {
-		delete(h, "Authorization")
+		delete(h, in.settings.headerName)
 	}
 	next.ServeHTTP(rw, req)
 }
@@ -125,8 +132,8 @@ func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, tok
 }
 
 // unsurprisingHeaders are the ordinary ones that may come with a request that is served at a glance.
-func unsurprisingHeaders(ordinary map[string]bool, hasCookie bool) map[string]bool {
-	names := map[string]bool{}
+func unsurprisingHeaders(ordinary map[string]bool, tokenHeader string, hasCookie bool) map[string]bool {
+	names := map[string]bool{tokenHeader: true}
 	for name := range ordinary {
 		names[name] = name != "Upgrade" && (name != "Cookie" || !hasCookie)
 	}

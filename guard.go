@@ -18,6 +18,9 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 		return
 	}
 	removeSpellings(s, req)
+	if s.username != nil {
+		req.URL.User = nil // What the client wrote there is nobody's name.
+	}
 	if request.IsPreflight(req) {
 		request.RemoveOverrides(req)
 		removeToken(s, req) // It was not verified.
@@ -44,7 +47,7 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 		next.ServeHTTP(rw, req)
 		return
 	}
-	v, r := judge(in, bearerPrefix+c.token, at)
+	v, r := judge(in, s.prefix+c.token, at)
 	if r != nil {
 		refuse(s, rw, req, name, r, c)
 		return
@@ -54,12 +57,15 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 			deliver(s, rw.Header(), req, c, r, at)
 		}
 	}
+	if v.user != nil {
+		req.URL.User = v.user
+	}
 	for _, claim := range v.headers {
 		req.Header[claim.name] = claim.values
 	}
 	if !s.keepsToken {
 		if c.inHeader {
-			delete(req.Header, "Authorization")
+			delete(req.Header, s.headerName)
 		}
 		removeElsewhere(s, req)
 	}

@@ -16,11 +16,14 @@ import (
 type instance struct {
 	settings  *settings
 	own       *keysource.Own
-	jwksURL   *keysource.Endpoint            // nil: none
+	unnamed   []*keysource.Endpoint          // of no particular issuer: jwksUrl, and trusted issuers without a name
 	trusted   map[string]*keysource.Endpoint // by issuer
 	endpoints []*keysource.Endpoint          // all of them
 	memory    *memory
 	renewals  *renewals
+
+	hasOnlyTrusted bool      // no key is for tokens of other issuers
+	outliving      sync.Once // a token that lives longer than maxSession was seen
 }
 
 // lookAtKeys reads changed key files, starts the refresh of key sets that are old, and begins a generation of the memory when
@@ -124,24 +127,29 @@ func newInstance(c *Config) (*instance, error) {
 		memory: newMemory(c.CacheSize), renewals: newRenewals(),
 	}
 	if c.JWKSURL != "" {
-		in.jwksURL = sharedEndpoint("", c.JWKSURL, c.ClientConfig)
-		in.endpoints = append(in.endpoints, in.jwksURL)
+		in.unnamed = append(in.unnamed, sharedEndpoint(TrustedIssuer{JWKSURL: c.JWKSURL}, c.ClientConfig))
 	}
 	for _, trusted := range c.TrustedIssuers {
-		endpoint := sharedEndpoint(trusted.Issuer, trusted.JWKSURL, c.ClientConfig)
-		in.trusted[trusted.Issuer] = endpoint
-		in.endpoints = append(in.endpoints, endpoint)
+		endpoint := sharedEndpoint(trusted, c.ClientConfig)
+		if trusted.Issuer == "" {
+			in.unnamed = append(in.unnamed, endpoint)
+		} else {
+			in.trusted[trusted.Issuer] = endpoint
+			in.endpoints = append(in.endpoints, endpoint)
+		}
 	}
+	in.endpoints = append(in.endpoints, in.unnamed...)
+	in.hasOnlyTrusted = len(in.unnamed) == 0 && c.SigningSecret == "" && c.PrivateKey == "" && c.PublicKey == "" && c.JWKSFile == ""
 	return in, nil
 }
 
 // sharedEndpoint returns a key endpoint, and one that is known already with all that was fetched.
-func sharedEndpoint(issuer, address string, client ClientConfig) *keysource.Endpoint {
-	text, err := json.Marshal([]any{issuer, address, client}) //nolint:gosec // It stays here.
+func sharedEndpoint(trusted TrustedIssuer, client ClientConfig) *keysource.Endpoint {
+	text, err := json.Marshal([]any{trusted.Issuer, trusted.JWKSURL, trusted.BearerToken, client}) //nolint:gosec // It stays here.
 	registry.mu.Lock()
 	endpoint := registry.endpoints[string(text)]
 	if endpoint == nil || err != nil {
-		endpoint = keysource.NewEndpoint(issuer, address, clientOf(client))
+		endpoint = keysource.NewEndpoint(trusted.Issuer, trusted.JWKSURL, trusted.BearerToken, clientOf(client))
 		registry.endpoints[string(text)] = endpoint
 	}
 	registry.mu.Unlock()

@@ -77,7 +77,11 @@ func (w *issuingWriter) WriteHeader(status int) {
 		}
 	}
 	w.spelling.RemoveFromList(h, "Trailer")
-	if status >= 200 && status < 300 && len(lines) > 0 {
+	begins := status >= 200 && status < 400 && status != http.StatusNotModified
+	if len(lines) > 0 && !begins {
+		logline.Warning("no token was issued by %s: the login service answered %d with claims", logline.Quote(w.name), status)
+	}
+	if len(lines) > 0 && begins {
 		if err := w.issue(h, lines); err != nil {
 			logline.Error("no token was issued by %s: %s", logline.Quote(w.name), err.Error())
 			w.failed = true
@@ -118,19 +122,15 @@ func (w *issuingWriter) issue(h http.Header, lines []string) error {
 	if err != nil {
 		return err
 	}
-	typ := s.tokenType
-	if typ == "" {
-		typ = "JWT"
-	}
 	signer := keysource.Current(w.in.own).Signer
 	if signer == nil {
 		return errNoSigner
 	}
-	token, err := signer.Sign(typ, payload)
+	token, err := signer.Sign(s.issuedType, payload)
 	if err != nil {
 		return err
 	}
-	issued := &renewal{token: token, line: []string{bearerPrefix + token}, expires: expires, sessionEnd: sessionEnd}
+	issued := &renewal{token: token, line: []string{s.renewal.prefix + token}, expires: expires, sessionEnd: sessionEnd}
 	isCookie := s.cookie != nil
 	if isCookie && len(s.cookie.line(token, expires-now)) > maxCookie {
 		return fmt.Errorf("the cookie would be longer than the %d bytes that browsers keep", maxCookie)

@@ -11,7 +11,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -154,7 +153,6 @@ func TestContradictingJWKs(t *testing.T) {
 		{"use empty", minted.PublicJWK(t, rs).With(jwk{"use": ""}), rs, "RS256"},
 		{"key_ops encrypt", minted.PublicJWK(t, rs).With(jwk{"key_ops": []string{"encrypt"}}), rs, "RS256"},
 		{"key_ops sign without a private half", minted.PublicJWK(t, rs).With(jwk{"key_ops": []string{"sign"}}), rs, "RS256"},
-		{"key_ops empty", minted.PublicJWK(t, rs).With(jwk{"key_ops": []string{}}), rs, "RS256"},
 		{"key_ops a string", minted.PublicJWK(t, rs).With(jwk{"key_ops": "verify"}), rs, "RS256"},
 		{"use and key_ops", minted.PublicJWK(t, rs).With(jwk{"use": "sig", "key_ops": []string{"encrypt"}}), rs, "RS256"},
 		{"kty another's", minted.PublicJWK(t, ec).With(jwk{"kty": "RSA"}), ec, "ES256"},
@@ -175,7 +173,6 @@ func TestContradictingJWKs(t *testing.T) {
 		{"alg none", minted.PublicJWK(t, rs).With(jwk{"alg": "none"}), rs, "RS256"},
 		{"alg empty", minted.PublicJWK(t, rs).With(jwk{"alg": ""}), rs, "RS256"},
 		{"alg a number", minted.PublicJWK(t, rs).With(jwk{"alg": 256}), rs, "RS256"},
-		{"alg null", jwk{"kty": "OKP", "crv": "Ed25519", "x": minted.PublicJWK(t, ed)["x"], "alg": json.RawMessage("null")}, ed, "EdDSA"},
 		{"kid a number", minted.PublicJWK(t, rs).With(jwk{"kid": 1}), rs, "RS256"},
 		{"kid a list", minted.PublicJWK(t, rs).With(jwk{"kid": []string{"a"}}), rs, "RS256"},
 		{"n absent", minted.PublicJWK(t, rs).With(jwk{"n": nil}), rs, "RS256"},

@@ -1,6 +1,7 @@
 package slidingjwt
 
 import (
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +22,7 @@ type verified struct {
 	renewAt    time.Duration       // when it is due for renewal; farAway: never
 	authTime   time.Duration       // when the session began
 	typ        string              // the header's
+	user       *url.Userinfo       // whom the access log shows; nil: nobody
 	generation int64               // of the keys that it was verified with
 	denied     *refusal            // why its claims do not suffice, which time does not change; nil: they do
 	key        *jose.Key           // that verified it …
@@ -38,8 +40,7 @@ type header struct {
 // renewed, those are the ones that are no longer sent. A lookup takes no more than a read lock, and no lock is held across a
 // file, the network or a signature.
 //
-// A token is under the text that carries it in its usual place, which costs the remembered path nothing to make: see
-// instance.memoryKey.
+// A token is under the text that carries it in its usual header, which costs the remembered path nothing to make.
 //
 // Once a look at the keys is due, all that a lookup could find is set aside until somebody has looked: so the remembered
 // path, which finds nothing then, need not ask.

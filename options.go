@@ -71,18 +71,39 @@ func duration(p *problems, option, text string, fallback, least time.Duration) t
 
 const mostDuration = 100 * 365 * 24 * time.Hour
 
-// validateTokenType returns the media types that a token may have.
-func validateTokenType(p *problems, tokenType string) []string {
-	if tokenType == "" {
+// validateTokenTypes returns the media types that a token may have.
+func validateTokenTypes(p *problems, types []string) []string {
+	if len(types) == 0 {
 		return []string{"", "jwt", "at+jwt"}
 	}
-	if hasControl(tokenType) {
-		p.add("tokenType: %q holds a control character", tokenType)
+	media := []string{}
+	for _, typ := range types {
+		if hasControl(typ) {
+			p.add("tokenType: %q holds a control character", typ)
+		}
+		if jose.MediaType(typ) == "" {
+			p.add("tokenType: %q names no type", typ)
+		}
+		media = append(media, jose.MediaType(typ))
 	}
-	if jose.MediaType(tokenType) == "" {
-		p.add("tokenType: %q names no type", tokenType)
+	return media
+}
+
+// validateHeaderName returns the header that carries the token; empty if none does.
+func validateHeaderName(p *problems, c *Config) string {
+	if c.HeaderName == "" {
+		if c.Cookie.Name == "" && c.TokenKey == "" && !c.PublishJWKS && c.Issue.Header == "" && c.Logout.Redirect == "" {
+			p.add("headerName: without it, cookie and tokenKey there is no place for the token")
+		}
+		return ""
 	}
-	return []string{jose.MediaType(tokenType)}
+	header := headerName(p, "headerName", c.HeaderName)
+	for name := range c.ForwardHeaders {
+		if header != "Authorization" && request.Normalize(name) == request.Normalize(header) {
+			p.add("headerName: %q is also in forwardHeaders", c.HeaderName)
+		}
+	}
+	return header
 }
 
 func validateCookie(p *problems, c CookieConfig) {
@@ -173,11 +194,14 @@ func validateForward(p *problems, headers map[string]string) []forwardedHeader {
 			p.add("forwardHeaders: %q is another spelling of a header that is there already", name)
 		}
 		seen[request.Normalize(name)] = true
-		if strings.TrimSpace(headers[name]) == "" {
+		if strings.TrimSpace(strings.Split(headers[name], "|")[0]) == "" {
 			p.add("forwardHeaders: %q has no claim", name)
 		}
-		path := claims.ParsePath(headers[name])
-		forwarded = append(forwarded, forwardedHeader{name: canonical, first: path[0], rest: path[1:], isDeep: len(path) > 1})
+		path, format := claims.ParseForm(headers[name])
+		if !claims.IsFormat(format) {
+			p.add("forwardHeaders: %q has the format %q, which is not json or base64url", name, format)
+		}
+		forwarded = append(forwarded, forwardedHeader{name: canonical, first: path[0], rest: path[1:], isDeep: len(path) > 1, format: format})
 	}
 	return forwarded
 }
@@ -242,6 +266,7 @@ type renewalSettings struct {
 	lifetime   time.Duration // 0: the presented token's own
 	maxSession time.Duration
 	header     string // canonical
+	prefix     string // of the token in that header
 	exposed    string // the names of what is added to a response when the token is in the header
 }
 
@@ -249,19 +274,34 @@ const defaultMaxSession = 24 * time.Hour
 
 func validateRenew(p *problems, c *Config) renewalSettings {
 	r := c.Renew
-	if r.Before == "" && (r.Lifetime != "" || (c.Issue.Header == "" && (r.MaxSession != "" || r.Header != ""))) {
+	signs := c.Issue.Header != "" || len(c.Exchange.Claims) > 0
+	if r.Before == "" && (r.Lifetime != "" || !signs && (r.MaxSession != "" || r.Header != "")) {
 		p.add("renew.before: required when another renew option is set")
 	}
-	s := renewalSettings{isOn: r.Before != "", header: renewHeader(p, r.Header, c.ForwardHeaders)}
+	s := renewalSettings{isOn: r.Before != "", header: renewHeader(p, c)}
+	if s.header == "Authorization" {
+		s.prefix = bearerPrefix
+	}
 	s.exposed = s.header + ", " + exposedWithCookie
 	s.lifetime = duration(p, "renew.lifetime", r.Lifetime, 0, time.Second)
 	s.maxSession = duration(p, "renew.maxSession", r.MaxSession, defaultMaxSession, time.Second)
+	for _, other := range []struct {
+		option string
+		set    bool
+	}{{"renew.confirm", r.Confirm != ""}, {"renew.unless", r.Unless != ""}} {
+		if other.set && r.Before == "" {
+			p.add("%s: needs renew.before", other.option)
+		}
+	}
 	if s.lifetime > s.maxSession {
 		p.add("renew.lifetime: %q is longer than renew.maxSession, %q, so nothing would ever be renewed", r.Lifetime, s.maxSession)
 	}
 	percent, isShare := strings.CutSuffix(r.Before, "%")
 	if !isShare {
 		s.before = duration(p, "renew.before", r.Before, 0, time.Second)
+		if s.before >= s.maxSession {
+			p.add("renew.before: %q is not less than renew.maxSession, %q, so a session would be over before its renewal", r.Before, s.maxSession)
+		}
 		return s
 	}
 	share, err := strconv.Atoi(percent)
@@ -273,7 +313,11 @@ func validateRenew(p *problems, c *Config) renewalSettings {
 }
 
 // renewHeader returns the response header that brings a renewed bearer token.
-func renewHeader(p *problems, name string, forwarded map[string]string) string {
+func renewHeader(p *problems, c *Config) string {
+	name := c.Renew.Header
+	if name == "" && c.HeaderName != "" {
+		return http.CanonicalHeaderKey(c.HeaderName)
+	}
 	if name == "" {
 		return "Authorization"
 	}
@@ -281,7 +325,7 @@ func renewHeader(p *problems, name string, forwarded map[string]string) string {
 	if responseHeaders[header] {
 		p.add("renew.header: the header %q has another meaning in a response", name)
 	}
-	for other := range forwarded {
+	for other := range c.ForwardHeaders {
 		if request.Normalize(name) == request.Normalize(other) {
 			p.add("renew.header: %q is also in forwardHeaders", name)
 		}
@@ -305,35 +349,61 @@ func validateIssue(p *problems, c *Config) issueSettings {
 		return issueSettings{}
 	}
 	header := headerName(p, "issue.header", c.Issue.Header)
-	renews := c.Renew.Header
-	if renews == "" {
-		renews = "Authorization"
-	}
-	if request.Normalize(c.Issue.Header) == request.Normalize(renews) {
+	if request.Normalize(c.Issue.Header) == request.Normalize(renewHeader(&problems{}, c)) {
 		p.add("issue.header: %q is also renew.header", c.Issue.Header)
 	}
 	if responseHeaders[header] {
 		p.add("issue.header: the header %q has another meaning in a response", c.Issue.Header)
 	}
-	// An issuing middleware guards nothing, so nothing in its options may look as if it did.
-	excluded := []struct {
+	return issueSettings{header: header, lifetime: duration(p, "issue.lifetime", c.Issue.Lifetime, defaultIssueLifetime, time.Second)}
+}
+
+// validateRole refuses two roles, and the options of a guard in another role: such a middleware guards nothing, so nothing in its
+// options may look as if it did.
+func validateRole(p *problems, c *Config) {
+	role := ""
+	for _, other := range []struct {
 		option string
-		set    bool
+		isSet  bool
 	}{
-		{"forwardHeaders", len(c.ForwardHeaders) > 0},
-		{"scopes", len(c.Scopes) > 0},
-		{"claims", c.Claims != ""},
-		{"optional", c.Optional},
-		{"renew.before", c.Renew.Before != ""},
-		{"tokenKey", c.TokenKey != ""},
+		{"issue", c.Issue.Header != ""},
+		{"exchange", len(c.Exchange.Claims) > 0},
+		{"logout", c.Logout.Redirect != ""},
 		{"publishJwks", c.PublishJWKS},
-	}
-	for _, other := range excluded {
-		if other.set {
-			p.add("issue: cannot be combined with %s: an issuing middleware guards nothing", other.option)
+	} {
+		if other.isSet && role != "" {
+			p.add("%s: cannot be combined with %s: a middleware has one role", role, other.option)
+		}
+		if other.isSet {
+			role = other.option
 		}
 	}
-	return issueSettings{header: header, lifetime: duration(p, "issue.lifetime", c.Issue.Lifetime, defaultIssueLifetime, time.Second)}
+	if role == "" {
+		return
+	}
+	for _, guards := range []struct {
+		option       string
+		isSet        bool
+		fitsExchange bool
+	}{
+		{"forwardHeaders", len(c.ForwardHeaders) > 0, false},
+		{"usernameClaim", c.UsernameClaim != "", false},
+		{"optional", c.Optional, false},
+		{"renew.before", c.Renew.Before != "", false},
+		{"loginUrl", c.LoginURL != "", false},
+		{"endStreams", c.EndStreams != "", false},
+		{"forwardAuthorization", c.ForwardAuthorization, false},
+		{"scopes", len(c.Scopes) > 0, true},
+		{"claims", c.Claims != "", true},
+		{"maxAge", c.MaxAge != "", true},
+		{"acr", len(c.ACR) > 0, true},
+		{"revocations", c.Revocations != "", true},
+		{"tokenKey", c.TokenKey != "", true},
+	} {
+		if guards.isSet && !(guards.fitsExchange && role == "exchange") {
+			p.add("%s: cannot be combined with %s, which is an option of a guard", role, guards.option)
+		}
+	}
 }
 
 // validateKeys reads the operator's keys, and checks that there are those that other options need.
@@ -345,7 +415,7 @@ func validateKeys(p *problems, c *Config) *keysource.Own {
 		}
 	}
 	hasOthers := c.JWKSURL != "" || len(c.TrustedIssuers) > 0
-	if c.SigningSecret == "" && c.PrivateKey == "" && c.PublicKey == "" && c.JWKSFile == "" && !hasOthers {
+	if c.SigningSecret == "" && c.PrivateKey == "" && c.PublicKey == "" && c.JWKSFile == "" && !hasOthers && c.Logout.Redirect == "" {
 		p.add("no key source: one of signingSecret, privateKey, publicKey, jwksFile, jwksUrl and trustedIssuers is needed")
 	}
 	own, wrong := keysource.NewOwn(keysource.OwnOptions{
@@ -385,11 +455,11 @@ func validateEndpoints(p *problems, c *Config) {
 	for i, trusted := range c.TrustedIssuers {
 		option := fmt.Sprintf("trustedIssuers[%d]", i)
 		switch {
-		case trusted.Issuer == "":
-			p.add("%s.issuer: required", option)
-		case trusted.Issuer == c.Issuer:
+		case trusted.Issuer == "" && trusted.JWKSURL == "":
+			p.add("%s: issuer or jwksUrl is required", option)
+		case trusted.Issuer != "" && trusted.Issuer == c.Issuer:
 			p.add("%s.issuer: %q is also issuer", option, trusted.Issuer)
-		case seen[trusted.Issuer]:
+		case trusted.Issuer != "" && seen[trusted.Issuer]:
 			p.add("%s.issuer: %q is there twice", option, trusted.Issuer)
 		}
 		seen[trusted.Issuer] = true
@@ -399,6 +469,9 @@ func validateEndpoints(p *problems, c *Config) {
 			}
 		} else if err := keysource.CheckURL(trusted.Issuer); trusted.Issuer != "" && err != nil {
 			p.add("%s.issuer: without jwksUrl it must be a URL for OpenID discovery: %w", option, err)
+		}
+		if err := keysource.CheckBearer(trusted.BearerToken); err != nil {
+			p.add("%s.bearerToken: %w", option, err)
 		}
 	}
 }

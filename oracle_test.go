@@ -510,8 +510,12 @@ func complainOfRenewal(s *setup, r *request, x expectation, got *result, add fun
 	renewed := ""
 	if inHeader {
 		values := h[s.renewHeader()]
-		renewed, _ = strings.CutPrefix(strings.Join(values, "|"), "Bearer ")
-		if len(values) != 1 || values[0] != "Bearer "+renewed {
+		prefix := ""
+		if s.renewHeader() == "Authorization" {
+			prefix = "Bearer "
+		}
+		renewed, _ = strings.CutPrefix(strings.Join(values, "|"), prefix)
+		if len(values) != 1 || values[0] != prefix+renewed {
 			add("the renewed token's header", "got %s: %q", s.renewHeader(), values)
 		}
 	} else if h[s.renewHeader()] != nil {

@@ -45,7 +45,8 @@ func newRenewals() *renewals { return &renewals{byToken: map[string]*renewal{}} 
 
 // scheduleRenewal decides when a token is due for renewal. Only a token that the operator's own key verified ever is, since
 // whoever holds the key is who may say that the session goes on.
-func scheduleRenewal(s *settings, v *verified, all map[string]any) {
+func scheduleRenewal(in *instance, v *verified, all map[string]any) {
+	s := in.settings
 	if !v.key.IsOwn {
 		return
 	}
@@ -53,8 +54,13 @@ func scheduleRenewal(s *settings, v *verified, all map[string]any) {
 	if all["iat"] == nil || lifetime <= 0 {
 		return
 	}
+	if lifetime > s.renewal.maxSession {
+		in.outliving.Do(func() {
+			logline.Warning("a token of your own key lives for %s, longer than renew.maxSession (%s): it is neither shortened nor renewed", lifetime, s.renewal.maxSession)
+		})
+	}
 	v.authTime = v.times.issuedAt
-	if claim, there := all["auth_time"]; there {
+	if claim := all["auth_time"]; claim != nil {
 		seconds, isNumber := claims.Number(claim)
 		authTime := time.Duration(math.Max(0, math.Min(seconds, farSeconds)) * 1e9)
 		if !isNumber || authTime > v.times.issuedAt+s.leeway {
@@ -103,9 +109,9 @@ func renew(in *instance, token string, v *verified, now time.Duration) *renewal 
 		if err != nil {
 			logline.Error("a token was not renewed: %s", err.Error())
 		}
-		line := bearerPrefix + signed
+		line := s.renewal.prefix + signed
 		in.renewals.mu.Lock()
-		r.token = line[bearerBytes:] // One text for both.
+		r.token = line[len(s.renewal.prefix):] // One text for both.
 		r.line = []string{line}
 		r.expires = expires
 		r.sessionEnd = sessionEnd
@@ -166,7 +172,8 @@ func signRenewed(signer *jose.Key, token string, v *verified, now, expires time.
 	if signer == nil {
 		return "", errNoSigner
 	}
-	payload, err := jose.Base64.DecodeString(strings.Split(token, ".")[1])
+	parts := strings.Split(token, ".")
+	payload, err := jose.Base64.DecodeString(parts[1])
 	if err != nil {
 		return "", errors.New("its payload cannot be read")
 	}
@@ -183,6 +190,10 @@ func signRenewed(signer *jose.Key, token string, v *verified, now, expires time.
 	if err != nil {
 		return "", err
 	}
+	if v.key.ID == signer.ID {
+		signed, err := signer.SignAgain(parts[0], renewed)
+		return signed, err
+	}
 	signed, err := signer.Sign(v.typ, renewed)
 	return signed, err
 }
@@ -192,7 +203,7 @@ var errNoSigner = errors.New("there is no key that can sign")
 func wholeSeconds(at time.Duration) string { return strconv.FormatInt(int64(at/time.Second), 10) }
 
 // replaceMembers writes a JSON object again, byte for byte, but for the members that are replaced where they are there, and
-// those that are added where they are not. Both are JSON texts.
+// those that are added where they are not, or null. Both are JSON texts.
 func replaceMembers(object []byte, replaced, added map[string]string) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if _, err := decoder.Token(); err != nil {
@@ -215,7 +226,11 @@ func replaceMembers(object []byte, replaced, added map[string]string) (string, e
 		if err := decoder.Decode(&value); err != nil {
 			return "", err
 		}
-		if other, ok := replaced[name]; ok {
+		other, isReplaced := replaced[name]
+		if !isReplaced && string(value) == "null" {
+			other, isReplaced = added[name]
+		}
+		if isReplaced {
 			written = append(written, `"`+name+`":`+other)
 		} else {
 			written = append(written, text+":"+string(value))

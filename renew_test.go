@@ -317,7 +317,7 @@ func TestRenewedByKey(t *testing.T) {
 func TestRenewalGoesBack(t *testing.T) {
 	const (
 		inHeader   = "Authorization: Bearer NEW"
-		inOther    = "X-Renewed: Bearer NEW"
+		inOther    = "X-Renewed: NEW"
 		inCookie   = "Set-Cookie: session=NEW; Path=/; Max-Age=LIFE; HttpOnly; Secure; SameSite=Lax"
 		expires    = "Token-Expires-In: LIFE"
 		session    = "Session-Expires-In: SESSION"

@@ -15,8 +15,8 @@ import (
 type settings struct {
 	// What a token must be.
 	leeway     time.Duration
-	tokenType  string
 	types      []string // the media types that a token may have
+	issuedType string   // the typ of tokens that the gateway begins a session with
 	algorithms []string // those that are allowed; none: what the keys allow
 	issuer     string
 	audience   []string
@@ -28,6 +28,8 @@ type settings struct {
 	isOptional    bool
 
 	// Where it is.
+	headerName string              // canonical; empty: in no header
+	prefix     string              // of the token in that header
 	cookie     *cookie             // nil: in none
 	cookies    *request.PairFinder // of that cookie; nil: none
 	parameters *request.PairFinder // of the parameter that may carry it; nil: none
@@ -35,6 +37,7 @@ type settings struct {
 
 	// What the service gets.
 	keepsToken   bool
+	username     claims.Path // of the claim that the access log shows; nil: none
 	forwarded    []forwardedHeader
 	claimHeaders *request.Names  // the forwarded headers, in any spelling; nil: none
 	ordinary     map[string]bool // headers that are no spelling of these
@@ -53,11 +56,17 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	p := &problems{}
 	refuseUnknown(p, c)
 	s := &settings{
-		leeway: duration(p, "leeway", c.Leeway, 30*time.Second, 0), tokenType: c.TokenType, algorithms: c.Algorithms,
+		leeway: duration(p, "leeway", c.Leeway, 30*time.Second, 0), algorithms: c.Algorithms,
 		issuer: c.Issuer, audience: c.Audience, scopes: c.Scopes, isOptional: c.Optional, keepsToken: c.ForwardAuthorization,
 		publishes: c.PublishJWKS,
 	}
-	s.types = validateTokenType(p, c.TokenType)
+	validateRole(p, c)
+	s.headerName = validateHeaderName(p, c)
+	s.types = validateTokenTypes(p, c.TokenType)
+	s.issuedType = "JWT"
+	if len(c.TokenType) > 0 {
+		s.issuedType = c.TokenType[0]
+	}
 	validateCookie(p, c.Cookie)
 	s.origins = validateOrigins(p, c.Cookie)
 	s.forwarded = validateForward(p, c.ForwardHeaders)
@@ -81,6 +90,12 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 		logline.Warning("there is no audience: every token that the issuers sign for anybody is accepted here")
 	}
 
+	if s.headerName == "Authorization" {
+		s.prefix = bearerPrefix
+	}
+	if c.UsernameClaim != "" {
+		s.username = claims.ParsePath(c.UsernameClaim)
+	}
 	if c.Cookie.Name != "" {
 		s.cookie = newCookie(c.Cookie)
 		s.cookies = request.CookieFinder(c.Cookie.Name)
@@ -96,7 +111,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 		s.claimHeaders = request.NewNames(names...)
 	}
 	s.ordinary = request.OrdinaryBut(request.NewNames(names...))
-	s.unsurprising = unsurprisingHeaders(s.ordinary, s.cookie != nil)
+	s.unsurprising = unsurprisingHeaders(s.ordinary, s.headerName, s.cookie != nil)
 	s.checksParties = s.issuer != "" || len(s.audience) > 0
 	s.restricts = len(s.scopes) > 0 || s.condition != nil
 	s.challenges = challenges(c.Realm, c.Scopes)
@@ -110,6 +125,9 @@ func trimmedLists(c *Config) Config {
 	trimmed.Audience = trimmedList(c.Audience)
 	trimmed.Algorithms = trimmedList(c.Algorithms)
 	trimmed.Scopes = trimmedList(c.Scopes)
+	trimmed.TokenType = trimmedList(c.TokenType)
+	trimmed.ACR = trimmedList(c.ACR)
+	trimmed.Exchange.Audience = trimmedList(c.Exchange.Audience)
 	trimmed.Cookie.Origins = trimmedList(c.Cookie.Origins)
 	return trimmed
 }

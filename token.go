@@ -30,17 +30,11 @@ const (
 // would be for the attacker to choose.
 func findToken(s *settings, req *http.Request) (credential, *refusal) {
 	var c credential
-	lines := req.Header["Authorization"]
-	if len(lines) > 1 {
-		return c, refuseTwoTokens
-	}
-	if len(lines) == 1 {
-		token, isBearer := bearerToken(lines[0])
-		if isBearer && (token == "" || strings.ContainsAny(token, " \t,")) {
-			return c, refuseMalformedHeader
+	if s.headerName != "" {
+		r := readHeaderLine(s, req.Header[s.headerName], &c)
+		if r != nil {
+			return c, r
 		}
-		c.token = token
-		c.inHeader = isBearer
 	}
 	if s.cookies != nil {
 		pairs, err := s.cookies.Find(cookieText(req.Header))
@@ -76,6 +70,30 @@ func findToken(s *settings, req *http.Request) (credential, *refusal) {
 		return c, refuseTooLong
 	}
 	return c, nil
+}
+
+// readHeaderLine reads the header that carries the token: in Authorization behind the Bearer scheme, in another with or without it.
+func readHeaderLine(s *settings, lines []string, c *credential) *refusal {
+	if len(lines) > 1 {
+		return refuseTwoTokens
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	token, isBearer := bearerToken(lines[0])
+	if !isBearer && s.headerName == "Authorization" {
+		return nil
+	}
+	if !isBearer {
+		token = strings.Trim(lines[0], " ")
+		isBearer = token != ""
+	}
+	if isBearer && (token == "" || strings.ContainsAny(token, " \t,")) {
+		return refuseMalformedHeader
+	}
+	c.token = token
+	c.inHeader = isBearer
+	return nil
 }
 
 // twoTokens stands where two different tokens were found: no token has a space.
@@ -160,9 +178,11 @@ func formValues(f *request.PairFinder, req *http.Request) ([]string, *refusal) {
 
 // removeToken takes every token out of what the service sees, and leaves the rest untouched, byte for byte.
 func removeToken(s *settings, req *http.Request) {
-	if lines := req.Header["Authorization"]; len(lines) > 0 {
-		if _, isBearer := bearerToken(lines[0]); isBearer || len(lines) > 1 {
-			delete(req.Header, "Authorization")
+	lines := req.Header[s.headerName]
+	if len(lines) > 0 {
+		_, isBearer := bearerToken(lines[0])
+		if isBearer || len(lines) > 1 || s.headerName != "Authorization" {
+			delete(req.Header, s.headerName)
 		}
 	}
 	removeElsewhere(s, req)

@@ -9,9 +9,6 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
-// hubOptions are options of Traefik Hub's JWT middleware that have no meaning here; they are accepted with a log line.
-var hubOptions = map[string]bool{"usernameclaim": true}
-
 // refuseUnknown reports every option that does not exist, at any depth, with the nearest one that does.
 func refuseUnknown(p *problems, c *Config) {
 	unknownIn(p, "", c.Unknown, *c)
@@ -21,6 +18,8 @@ func refuseUnknown(p *problems, c *Config) {
 	unknownIn(p, "cookie.", c.Cookie.Unknown, c.Cookie)
 	unknownIn(p, "renew.", c.Renew.Unknown, c.Renew)
 	unknownIn(p, "issue.", c.Issue.Unknown, c.Issue)
+	unknownIn(p, "exchange.", c.Exchange.Unknown, c.Exchange)
+	unknownIn(p, "logout.", c.Logout.Unknown, c.Logout)
 	unknownIn(p, "clientConfig.", c.ClientConfig.Unknown, c.ClientConfig)
 	unknownIn(p, "clientConfig.tls.", c.ClientConfig.TLS.Unknown, c.ClientConfig.TLS)
 }
@@ -32,10 +31,6 @@ func unknownIn(p *problems, prefix string, unknown map[string]any, options any) 
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		if prefix == "" && hubOptions[strings.ToLower(name)] {
-			logline.Warning("the option %s is Traefik Hub's and has no effect here", logline.Quote(name))
-			continue
-		}
 		if near := nearest(name, options); near != "" {
 			p.add("unknown option %s (did you mean %s%s?)", logline.Quote(prefix+name), prefix, near)
 			continue

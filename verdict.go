@@ -3,16 +3,18 @@ package slidingjwt
 import (
 	"bytes"
 	"encoding/json"
+	"sort"
 	"strings"
 	"time"
 
 	"github.com/slidingjwt/slidingjwt/internal/claims"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
+	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
 // judge gives a token's verdict (RFC 7519 7.2): what is known of it if it is valid now and its claims suffice, else why it is
-// refused. A token that is remembered is not verified again. The key is what the memory knows it by: the token behind "Bearer ".
+// refused. A token that is remembered is not verified again. The key is what the memory knows it by: the header's line that usually carries it.
 func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 	m := in.memory
 	m.mu.RLock()
@@ -28,7 +30,7 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 		v = recallFormer(in, key, former)
 	}
 	if v == nil {
-		found, _, r := verify(in, key[bearerBytes:], at)
+		found, _, r := verify(in, key[len(in.settings.prefix):], at)
 		if r != nil {
 			return nil, r
 		}
@@ -132,10 +134,13 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 		v.denied = checkAccess(s, all)
 	}
 	if len(s.forwarded) > 0 {
-		deriveHeaders(s, v, all, isUsual && len(payload) <= maxHeaderBytes && !bytes.Contains(payload, spaceBefore))
+		deriveHeaders(s, v, all, isUsual && len(payload) <= claims.MaxHeaderBytes && !bytes.Contains(payload, spaceBefore))
 	}
 	if s.renewal.isOn {
-		scheduleRenewal(s, v, all)
+		scheduleRenewal(in, v, all)
+	}
+	if s.username != nil {
+		nameUser(s, v, all)
 	}
 	// In between, the token needs nothing but its headers.
 	v.since = later(v.times.notBefore, v.times.issuedAt) - s.leeway
@@ -143,7 +148,7 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 	if v.renewAt < v.until {
 		v.until = v.renewAt
 	}
-	if v.denied != nil {
+	if v.denied != nil || s.username != nil {
 		v.until = 0
 	}
 	return v, all, nil
@@ -242,7 +247,7 @@ func compare(t times, at, leeway time.Duration) *refusal {
 }
 
 // readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types of the claims
-// that say from whom and for whom a token is. What is in a list is not looked at: see checkParties. Then the times are compared
+// that say from whom and for whom a token is. Null is absent, but for exp. What is in a list is not looked at: see checkParties. Then the times are compared
 // with this request's clock.
 func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *refusal {
 	if _, there := all["exp"]; !there {
@@ -251,7 +256,7 @@ func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *
 	dates := []time.Duration{0, 0, 0}
 	for i, name := range dateClaims {
 		claim, there := all[name]
-		if there {
+		if there && (claim != nil || name == "exp") {
 			number, isNumber := claim.(json.Number)
 			seconds, err := number.Float64()
 			if err != nil || !isNumber {
@@ -268,15 +273,15 @@ func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *
 	}
 	v.times = times{expires: dates[0], notBefore: dates[1], issuedAt: dates[2]}
 	for _, name := range textClaims {
-		claim, there := all[name]
-		if there {
+		claim := all[name]
+		if claim != nil {
 			_, isText := claim.(string)
 			if !isText && !isList(name, claim) {
 				return refuseClaims
 			}
 		}
 	}
-	if _, there := all["cnf"]; there {
+	if all["cnf"] != nil {
 		return refuseBound
 	}
 	r := compare(v.times, at, leeway)
@@ -297,11 +302,11 @@ func isList(name string, claim any) bool {
 // checkParties checks whom a token is from and for.
 func checkParties(in *instance, all map[string]any) *refusal {
 	s := in.settings
-	aud, there := all["aud"]
-	if !there && len(s.audience) > 0 {
+	aud := all["aud"]
+	if aud == nil && len(s.audience) > 0 {
 		return refuseAudience
 	}
-	if there {
+	if aud != nil {
 		if r := checkAudience(s, aud); r != nil {
 			return r
 		}
@@ -333,9 +338,23 @@ func checkAudience(s *settings, aud any) *refusal {
 func checkIssuer(in *instance, all map[string]any) *refusal {
 	issuer, _ := all["iss"].(string)
 	if in.trusted[issuer] == nil {
+		logOtherIssuer(in, issuer)
 		return refuseIssuer
 	}
 	return nil
+}
+
+// logOtherIssuer says which issuer a token has, and which ones it may have: the two often differ by a slash.
+func logOtherIssuer(in *instance, issuer string) {
+	expected := []string{}
+	if in.settings.issuer != "" {
+		expected = append(expected, in.settings.issuer)
+	}
+	for trusted := range in.trusted {
+		expected = append(expected, trusted)
+	}
+	sort.Strings(expected)
+	logline.Debug("the token's issuer is %s, and not one of %+q", logline.Quote(issuer), expected)
 }
 
 // checkAccess decides whether a token's claims suffice. Time does not change its answer.
@@ -354,12 +373,11 @@ func checkAccess(s *settings, all map[string]any) *refusal {
 	return nil
 }
 
-// scopesOf reads the scope string (RFC 8693 4.2), or the scp list that others have.
+// scopesOf reads scope (RFC 8693 4.2) and the scp that others have, each a string or a list.
 func scopesOf(all map[string]any) []string {
-	if _, isText := all["scope"].(string); isText {
-		return claims.Words(all["scope"])
-	}
-	return claims.Words(all["scp"])
+	scopes := claims.Words(all["scope"])
+	others := claims.Words(all["scp"])
+	return append(scopes, others...)
 }
 
 // findKey finds the key that signed a token, among those that may have: a trusted issuer's for its own tokens, the operator's
@@ -368,10 +386,15 @@ func findKey(in *instance, own *keysource.Ring, v *verified, all map[string]any,
 	if len(in.trusted) > 0 {
 		endpoint := trustedFor(in, all)
 		if endpoint != nil {
-			k, r := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
+			k, r, _ := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
 			v.key = k
 			v.from = endpoint
 			return r
+		}
+		if in.hasOnlyTrusted {
+			issuer, _ := all["iss"].(string)
+			logOtherIssuer(in, issuer)
+			return refuseIssuer
 		}
 	}
 	k, tried := jose.Find(own.Set, h, input, signature, maxSignatures)
@@ -380,7 +403,7 @@ func findKey(in *instance, own *keysource.Ring, v *verified, all map[string]any,
 		return nil
 	}
 	r := refusedBy(own.Set, h, tried)
-	if in.jwksURL != nil {
+	if len(in.unnamed) > 0 {
 		r = findElsewhere(in, v, h, input, signature, maxSignatures-tried, r, at)
 	}
 	if r != nil && own.IsIncomplete && !isUnavailable(r) {
@@ -398,52 +421,58 @@ func trustedFor(in *instance, all map[string]any) *keysource.Endpoint {
 	return in.trusted[issuer]
 }
 
-// findElsewhere tries the keys of jwksUrl, behind the operator's own, by which the token was refused.
+// findElsewhere tries the keys of jwksUrl, and of trusted issuers without a name, behind the operator's own, by which the token
+// was refused.
 func findElsewhere(in *instance, v *verified, h *jose.Header, input string, signature []byte, left int, refused *refusal, at time.Duration) *refusal {
-	k, r := tryEndpoint(in.jwksURL, h, input, signature, left, at)
-	if k != nil {
-		v.key = k
-		v.from = in.jwksURL
-		return nil
-	}
-	if isUnavailable(r) || r == refuseSignature || refused == refuseUnknownKey {
-		return r
+	for _, endpoint := range in.unnamed {
+		k, r, tried := tryEndpoint(endpoint, h, input, signature, left, at)
+		left -= tried
+		if k != nil {
+			v.key = k
+			v.from = endpoint
+			return nil
+		}
+		if isUnavailable(r) || !isUnavailable(refused) && (r == refuseSignature || refused == refuseUnknownKey) {
+			refused = r
+		}
 	}
 	return refused
 }
 
-// tryEndpoint tries a signature with the keys of an endpoint. What the known ones can answer waits for no fetch.
-func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, signature []byte, limit int, at time.Duration) (*jose.Key, *refusal) {
+// tryEndpoint tries a signature with the keys of an endpoint, and says how many were tried. What the known ones can answer waits
+// for no fetch.
+func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, signature []byte, limit int, at time.Duration) (*jose.Key, *refusal, int) {
 	if strings.HasPrefix(h.Alg, "HS") {
-		return nil, refuseAlgorithm // A key set from a URL holds no secret.
+		return nil, refuseAlgorithm, 0 // A key set from a URL holds no secret.
 	}
 	known := endpoint.Refreshed(at)
-	left := limit
+	total := 0
 	var refused *refusal
 	if known != nil {
 		k, tried := jose.Find(known, h, input, signature, limit)
 		if k != nil {
-			return k, nil
+			return k, nil, tried
 		}
 		refused = refusedBy(known, h, tried)
 		if h.KID == "" || known.HasKID(h.KID) {
-			return nil, refused
+			return nil, refused, tried
 		}
-		left -= tried
+		total = tried
 	}
 	set, retryAfter := endpoint.KeysFor(h.KID, at)
 	if set == nil {
-		return nil, unavailable(retryAfter)
+		r := unavailable(retryAfter)
+		return nil, r, total
 	}
 	if set == known {
-		return nil, refused
+		return nil, refused, total
 	}
-	k, tried := jose.Find(set, h, input, signature, left)
+	k, tried := jose.Find(set, h, input, signature, limit-total)
 	if k != nil {
-		return k, nil
+		return k, nil, total + tried
 	}
 	r := refusedBy(set, h, tried)
-	return nil, r
+	return nil, r, total + tried
 }
 
 // maxSignatures bounds how many signatures are tried for one token.

@@ -145,6 +145,9 @@ func Holds(p *Expression, claims map[string]any) bool {
 	if list, isList := claim.([]any); isList {
 		return listHolds(p, list)
 	}
+	if object, isObject := claim.(map[string]any); isObject {
+		return objectHolds(p, object)
+	}
 	text, ok := scalar(claim)
 	if !ok {
 		return false
@@ -180,6 +183,19 @@ func listHolds(p *Expression, list []any) bool {
 	}
 	for _, element := range list {
 		if text, ok := scalar(element); ok && oneOf(text, p.values) {
+			return true
+		}
+	}
+	return false
+}
+
+// objectHolds evaluates the same functions over the names of an object's members: some providers write roles so.
+func objectHolds(p *Expression, object map[string]any) bool {
+	if p.operator != "Contains" && p.operator != "OneOf" {
+		return false
+	}
+	for _, value := range p.values {
+		if _, there := object[value]; there {
 			return true
 		}
 	}

@@ -7,8 +7,12 @@ import "strings"
 // Path is where a claim is: the names of the objects it is in, and its own.
 type Path []string
 
-// ParsePath splits a path at its dots; "\." is a dot and "\\" a backslash within a name.
+// ParsePath splits a path at its dots; "\." is a dot and "\\" a backslash within a name. One that holds "://" and no such escape is
+// a single name, dots and all: some providers name claims by URLs.
 func ParsePath(text string) Path {
+	if strings.Contains(text, "://") && !strings.Contains(text, `\`) {
+		return Path{text}
+	}
 	path := Path{}
 	var name strings.Builder
 	for i := 0; i < len(text); i++ {

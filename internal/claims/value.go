@@ -1,10 +1,16 @@
 package claims
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
+
+// MaxHeaderBytes is how long a claim may be as a header's value.
+const MaxHeaderBytes = 4 << 10
 
 // HeaderValue writes a claim as a header's value: strings as they are, numbers and booleans as in the token, lists of scalars
 // joined by commas, the rest as compact JSON. It is false for a claim that has no value: null, or a list with a comma in an
@@ -78,7 +84,7 @@ func compactJSON(value any) (string, bool) {
 		return "", false
 	}
 	line := strings.TrimSuffix(text.String(), "\n")
-	return line, utf8.ValidString(line)
+	return line, len(line) <= MaxHeaderBytes && utf8.ValidString(line)
 }
 
 // Texts reads a claim that is a string or a list of strings, as aud is (RFC 7519 4.1.3). It is false for any other.
@@ -118,4 +124,58 @@ func Number(claim any) (float64, bool) {
 	}
 	value, err := text.Float64()
 	return value, err == nil
+}
+
+// Formats of a claim's text, behind its path and a bar.
+const (
+	plain     = ""
+	asJSON    = "json"
+	asBase64  = "base64url"
+	formatBar = "|"
+)
+
+// ParseForm splits a path from the format behind it, such as "name | base64url".
+func ParseForm(text string) (Path, string) {
+	path, format, isFormatted := strings.Cut(text, formatBar)
+	if isFormatted {
+		path = strings.TrimSpace(path)
+	}
+	return ParsePath(path), strings.TrimSpace(format)
+}
+
+// IsFormat says whether a claim can be written so.
+func IsFormat(format string) bool { return format == plain || format == asJSON || format == asBase64 }
+
+// Formatted writes a claim in a format: "json" is compact JSON in ASCII, "base64url" the bytes of the claim's text in base64url
+// without padding. It is false for a claim that has no value.
+func Formatted(claim any, format string) (string, bool) {
+	if format == asJSON {
+		text, ok := compactJSON(claim)
+		if list, isList := claim.([]any); isList && len(list) == 0 || claim == "" || claim == nil {
+			return "", false
+		}
+		return inASCII(text), ok
+	}
+	text, ok := HeaderValue(claim)
+	if format == asBase64 {
+		text = base64.RawURLEncoding.EncodeToString([]byte(text))
+	}
+	return text, ok
+}
+
+// inASCII escapes the characters of a JSON text that no header may hold, or that services read in other ways.
+func inASCII(text string) string {
+	var written strings.Builder
+	for _, r := range text {
+		switch {
+		case r < 0x7f:
+			written.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&written, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&written, `\u%04x`, r)
+		}
+	}
+	return written.String()
 }

@@ -59,6 +59,7 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 		if !ok {
 			return nil, fmt.Errorf("its key %d is not a JSON object", i)
 		}
+		dropEmpty(jwk)
 		var k *Key
 		if remote && hasPrivateMember(jwk) { // Looked at first: what it would cost to check is the endpoint's choice.
 			err = errors.New("it is secret, and a key set from a URL is public")
@@ -69,7 +70,10 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 			return nil, fmt.Errorf("its key %d: %w", i, err)
 		}
 		if err != nil {
-			if left++; left <= maxLeftOutLines {
+			left++
+			if errors.Is(err, errOtherUse) {
+				logline.Debug("key %d of %s is left out: %s", i, from, err.Error())
+			} else if left <= maxLeftOutLines {
 				logline.Warning("key %d of %s is left out: %s", i, from, err.Error())
 			}
 			continue
@@ -80,6 +84,19 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 		return nil, errors.New("it holds no key that can be used")
 	}
 	return keys, nil
+}
+
+// errOtherUse is the error of a key that is for something else, which needs nobody's action.
+var errOtherUse = errors.New("it is not for signatures that are known here")
+
+// dropEmpty removes null members and empty lists, which some issuers write for absent ones.
+func dropEmpty(jwk map[string]any) {
+	for name, value := range jwk {
+		list, isList := value.([]any)
+		if value == nil || isList && len(list) == 0 {
+			delete(jwk, name)
+		}
+	}
 }
 
 // hasPrivateMember says whether a JWK tells what its owner alone may know (RFC 7518 6.2.2, 6.3.2, 6.4.1).
@@ -102,8 +119,8 @@ func parseJWK(jwk map[string]any) (*Key, error) {
 		}
 	}
 	kid, _ := jwk["kid"].(string)
-	if use, there := jwk["use"]; there && use != "sig" {
-		return nil, errors.New("it is not for signatures")
+	if use, there := jwk["use"]; there && use != "sig" && use != "jwt-svid" { // The latter is SPIFFE's (JWT-SVID 4.1).
+		return nil, fmt.Errorf("%w: its use is not sig", errOtherUse)
 	}
 	_, signs := jwk["d"]
 	if jwk["kty"] == "oct" {
@@ -133,6 +150,9 @@ func parseJWK(jwk map[string]any) (*Key, error) {
 	}
 	if alg, there := jwk["alg"].(string); there {
 		if !contains(k.Algs, alg) {
+			if !IsKnown(alg) {
+				return nil, fmt.Errorf("%w: its alg is %s", errOtherUse, logline.Quote(alg))
+			}
 			return nil, errors.New("its alg and its kind disagree")
 		}
 		k.jwkAlg = alg
@@ -167,7 +187,7 @@ func typedJWK(jwk map[string]any, kid string) (*Key, error) {
 		return k, err
 	case "OKP":
 		if curve != "Ed25519" {
-			return nil, errors.New("its crv is not Ed25519")
+			return nil, fmt.Errorf("%w: its crv is not Ed25519", errOtherUse)
 		}
 		x, err := octets(jwk, "x")
 		if err != nil {
@@ -188,7 +208,7 @@ func typedJWK(jwk map[string]any, kid string) (*Key, error) {
 		k, err := newPrivate(private, kid)
 		return k, err
 	}
-	return nil, errors.New("its kty is not RSA, EC, OKP or oct")
+	return nil, fmt.Errorf("%w: its kty is not RSA, EC, OKP or oct", errOtherUse)
 }
 
 func rsaJWK(jwk map[string]any, kid string) (*Key, error) {
@@ -245,7 +265,7 @@ func ecdsaJWK(jwk map[string]any, curveName, kid string) (*Key, error) {
 	curves := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
 	curve := curves[curveName]
 	if curve == nil {
-		return nil, errors.New("its crv is not P-256, P-384 or P-521")
+		return nil, fmt.Errorf("%w: its crv is not P-256, P-384 or P-521", errOtherUse)
 	}
 	size := (curve.Params().BitSize + 7) / 8
 	x, err := octets(jwk, "x")
@@ -256,8 +276,9 @@ func ecdsaJWK(jwk map[string]any, curveName, kid string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(x) != size || len(y) != size {
-		return nil, errors.New("its coordinates have not the curve's length")
+	x, y = padded(x, size), padded(y, size)
+	if x == nil || y == nil {
+		return nil, errors.New("its coordinates are longer than the curve's")
 	}
 	public := ecdsa.PublicKey{Curve: curve, X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
 	if _, private := jwk["d"]; !private {
@@ -268,8 +289,9 @@ func ecdsaJWK(jwk map[string]any, curveName, kid string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(d) != size {
-		return nil, errors.New("its d has not the curve's length")
+	d = padded(d, size)
+	if d == nil {
+		return nil, errors.New("its d is longer than the curve's")
 	}
 	private := &ecdsa.PrivateKey{PublicKey: public, D: new(big.Int).SetBytes(d)}
 	converted, err := private.ECDH()
@@ -282,6 +304,15 @@ func ecdsaJWK(jwk map[string]any, curveName, kid string) (*Key, error) {
 	}
 	k, err := newPrivate(private, kid)
 	return k, err
+}
+
+// padded writes a number in so many octets, whether zeros in front were left out or added; nil if it is greater.
+func padded(number []byte, size int) []byte {
+	number = bytes.TrimLeft(number, "\x00")
+	if len(number) > size {
+		return nil
+	}
+	return append(make([]byte, size-len(number)), number...)
 }
 
 // octets decodes a base64url member.

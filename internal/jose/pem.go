@@ -17,6 +17,9 @@ const maxPrivateBytes = 8 << 10
 // ParsePEM reads the first key or certificate of a PEM (RFC 7468): a public key or certificate, or a private key in PKCS#1,
 // PKCS#8 or SEC 1. Its errors do not repeat the text.
 func ParsePEM(text string) (*Key, error) {
+	if !strings.Contains(text, "\n") {
+		text = strings.ReplaceAll(text, `\n`, "\n") // As environment variables bring it.
+	}
 	rest := []byte(text)
 	for {
 		var block *pem.Block

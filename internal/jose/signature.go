@@ -68,6 +68,16 @@ func (k *Key) Sign(typ, payload string) (string, error) {
 	return token, err
 }
 
+// SignAgain makes a token of a payload, under the header of a token that the key itself verified.
+func (k *Key) SignAgain(header, payload string) (string, error) {
+	presented, problem := ParseHeader(header)
+	if problem != NoProblem || !contains(k.Algs, presented.Alg) {
+		return "", errors.New("the presented header is not the key's")
+	}
+	token, err := k.signAs(presented.Alg, header, payload)
+	return token, err
+}
+
 // signAs makes a token of a header in base64url and a payload.
 func (k *Key) signAs(alg, header, payload string) (string, error) {
 	if alg == "Ed25519" {

@@ -18,6 +18,7 @@ import (
 type Endpoint struct {
 	issuer string // whose keys they are; empty: of no particular issuer
 	url    string // empty: discovery
+	bearer string // file or content of a token that the endpoint wants; empty: none
 	client Client
 
 	mu          sync.Mutex
@@ -49,9 +50,11 @@ const (
 	maxSetBytes  = 1 << 20
 )
 
-// NewEndpoint makes an endpoint, and fetches nothing. Without a URL the keys are found by OpenID discovery of the issuer.
-func NewEndpoint(issuer, url string, client Client) *Endpoint {
-	return &Endpoint{issuer: issuer, url: url, client: client, askedAt: -unknownPause}
+// NewEndpoint makes an endpoint, and fetches nothing. Without a URL the keys are found by OpenID discovery of the issuer. The
+// bearer token (file or content, a file read at each fetch) is sent to the scheme, host and port of that URL or issuer alone, and
+// never after a redirect.
+func NewEndpoint(issuer, url, bearer string, client Client) *Endpoint {
+	return &Endpoint{issuer: issuer, url: url, bearer: bearer, client: client, askedAt: -unknownPause}
 }
 
 // KeysFor returns the keys that a token with this kid meets. It waits for a fetch at most once, and a fetch ends within the

@@ -42,9 +42,14 @@ func (e *Endpoint) fetch() (*jose.KeySet, time.Duration, error) {
 	client := &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	ctx, cancel := context.WithTimeout(context.Background(), e.client.Timeout)
 	defer func() { cancel() }()
-	address := e.url
+	bearer, err := readBearer(e.bearer)
+	if err != nil {
+		return nil, 0, err
+	}
+	address, own := e.url, e.url
 	if address == "" {
-		text, _, err := get(ctx, client, strings.TrimSuffix(e.issuer, "/")+"/.well-known/openid-configuration")
+		own = e.issuer
+		text, _, err := get(ctx, client, bearer, strings.TrimSuffix(e.issuer, "/")+"/.well-known/openid-configuration")
 		if err != nil {
 			return nil, 0, err
 		}
@@ -52,7 +57,10 @@ func (e *Endpoint) fetch() (*jose.KeySet, time.Duration, error) {
 			return nil, 0, err
 		}
 	}
-	text, header, err := get(ctx, client, address)
+	if !isSameOrigin(address, own) {
+		bearer = ""
+	}
+	text, header, err := get(ctx, client, bearer, address)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -80,6 +88,54 @@ func (e *Endpoint) read(text string) {
 	e.readSet = jose.NewKeySet(keys)
 }
 
+// readBearer reads a bearer token from its option.
+func readBearer(option string) (string, error) {
+	if option == "" {
+		return "", nil
+	}
+	text, err := FileOrContent(option)
+	if err != nil {
+		return "", fmt.Errorf("bearerToken: %w", err)
+	}
+	text = strings.TrimSpace(text)
+	if err := checkBearerText(text); err != nil {
+		return "", fmt.Errorf("bearerToken: %w", err)
+	}
+	return text, nil
+}
+
+// CheckBearer checks a bearer token that is given as content. A file is looked at when it is needed.
+func CheckBearer(option string) error {
+	if option == "" || IsPath(option) {
+		return nil
+	}
+	err := checkBearerText(strings.TrimSpace(option))
+	return err
+}
+
+// checkBearerText accepts what a header may carry behind its scheme (RFC 6750 2.1). Its errors do not repeat it.
+func checkBearerText(text string) error {
+	if strings.HasPrefix(text, "urn:k8s:secret:") {
+		return errors.New("it is an unresolved reference to a Kubernetes Secret")
+	}
+	if text == "" || strings.ContainsFunc(text, isNoTokenRune) {
+		return errors.New("it is not a bearer token: it is empty, or holds a space or control character")
+	}
+	return nil
+}
+
+func isNoTokenRune(r rune) bool { return r <= ' ' || r > '~' }
+
+// isSameOrigin says whether two URLs have the same scheme, host and port.
+func isSameOrigin(a, b string) bool {
+	first, err := url.Parse(a)
+	if err != nil {
+		return false
+	}
+	second, err := url.Parse(b)
+	return err == nil && first.Scheme == second.Scheme && request.HostPort(first) == request.HostPort(second)
+}
+
 // keySetURL reads the answer of a discovery. It has to be from exactly the issuer that is configured, since
 // whoever answers decides whose signatures count.
 func keySetURL(issuer, text string) (string, error) {
@@ -100,13 +156,16 @@ func keySetURL(issuer, text string) (string, error) {
 	return address, nil
 }
 
-// get fetches a text of at most 1 MiB.
-func get(ctx context.Context, client *http.Client, address string) (string, http.Header, error) {
+// get fetches a text of at most 1 MiB. The bearer token goes with the first request alone; empty: there is none.
+func get(ctx context.Context, client *http.Client, bearer, address string) (string, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", nil, errors.New("the URL is malformed")
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return "", nil, reasonOf(err)
@@ -182,6 +241,7 @@ func newTransport(c Client) (*http.Transport, error) {
 
 // checkRedirect follows a redirect only to the same host and port, and never from https to http.
 func checkRedirect(req *http.Request, via []*http.Request) error {
+	req.Header.Del("Authorization")
 	first := via[0].URL
 	if request.HostPort(req.URL) != request.HostPort(first) {
 		return errors.New("it redirects to another host or port")

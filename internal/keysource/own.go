@@ -199,8 +199,8 @@ func (s *source) parseText(text string) ([]*jose.Key, error) {
 	if strings.HasPrefix(text, "urn:k8s:secret:") {
 		return nil, errors.New("it is an unresolved reference to a Kubernetes Secret: its text would be the key, and can be guessed")
 	}
-	if s.isSecret && s.file != nil {
-		text = strings.TrimRight(text, "\r\n") // An editor's line end is no part of a secret.
+	if s.isSecret {
+		text = strings.TrimRight(text, "\r\n") // A line end behind a secret is an editor's, or a Kubernetes Secret's.
 	}
 	keys, err := s.parse(text)
 	return keys, err
