@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/internal/file"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
@@ -55,7 +56,7 @@ type kind struct {
 type source struct {
 	kind
 	looking sync.Mutex  // held by the one request that looks at the file
-	file    *file       // nil: content
+	file    *file.File  // nil: content
 	wasRead bool        // at least once
 	unsure  []*jose.Key // of a secret's file that has just changed: they count if the next look sees the same
 	read    []*jose.Key // since they were last adopted; nil if there are none
@@ -89,8 +90,8 @@ func NewOwn(o OwnOptions) (*Own, []error) {
 		}
 		s := &source{kind: given.kind}
 		own.sources = append(own.sources, s)
-		if IsPath(given.value) {
-			s.file = &file{path: given.value}
+		if file.IsPath(given.value) {
+			s.file = &file.File{Path: given.value}
 			own.watches = true
 			if keys := s.look(); keys != nil {
 				own.adopt(s, keys)
@@ -157,7 +158,7 @@ func (own *Own) Look() {
 // look reads a source's file if it has changed, and returns its new keys; nil if there are none. What is broken is logged once
 // and leaves the known keys in use.
 func (s *source) look() []*jose.Key {
-	text, changed, err := s.file.read(time.Now())
+	text, changed, err := s.file.Read(time.Now())
 	unsure := s.unsure
 	s.unsure = nil
 	if err == nil && !changed {
@@ -174,7 +175,7 @@ func (s *source) look() []*jose.Key {
 	s.lastErr = ""
 	isFirst := !s.wasRead
 	s.wasRead = true
-	if s.isSecret && !(isFirst && s.file.isSettled) {
+	if s.isSecret && !(isFirst && s.file.IsSettled) {
 		s.unsure = keys // Perhaps the other half is still to be written.
 		return nil
 	}
@@ -187,7 +188,7 @@ func (s *source) report(err error) {
 		return
 	}
 	s.lastErr = message
-	path := logline.Quote(s.file.path)
+	path := logline.Quote(s.file.Path)
 	if s.isSecret {
 		path = "that it names" // Base64 may start with a slash, and be taken for a path.
 	}
