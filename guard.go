@@ -52,9 +52,14 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 		refuse(s, rw, req, name, r, c)
 		return
 	}
-	if at >= v.renewAt && c.hasWayBack() {
-		if r := renew(in, c.token, v, at); r != nil {
-			deliver(s, rw.Header(), req, c, r, at)
+	if at >= v.renewAt && c.hasWayBack() && req.Header[s.renewal.unless] == nil {
+		renewed, over := renew(in, c.token, v, at)
+		if over != nil {
+			refuse(s, rw, req, name, over, c)
+			return
+		}
+		if renewed != nil {
+			deliver(s, rw.Header(), req, c, renewed, at)
 		}
 	}
 	if v.user != nil {

@@ -269,6 +269,7 @@ type renewalSettings struct {
 	header     string // canonical
 	prefix     string // of the token in that header
 	exposed    string // the names of what is added to a response when the token is in the header
+	unless     string // canonical, of the request header that keeps a request from renewing; empty, as no header's name is: none
 }
 
 const defaultMaxSession = 24 * time.Hour
@@ -284,6 +285,7 @@ func validateRenew(p *problems, c *Config) renewalSettings {
 		s.prefix = bearerPrefix
 	}
 	s.exposed = s.header + ", " + exposedWithCookie
+	s.unless = validateUnless(p, c)
 	s.lifetime = duration(p, "renew.lifetime", r.Lifetime, 0, time.Second)
 	s.maxSession = duration(p, "renew.maxSession", r.MaxSession, defaultMaxSession, time.Second)
 	for _, other := range []struct {

@@ -74,6 +74,7 @@ var (
 	refuseIssuedLate = invalidToken("issued_in_future", "the token was issued in the future")
 	refuseIssuer     = invalidToken("wrong_issuer", "the token is from another issuer")
 	refuseAudience   = invalidToken("wrong_audience", "the token is for another audience")
+	refuseEnded      = neverValid("session_ended", "the session has ended")
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
 
 	refuseCrossSite = newRefusal(refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"})

@@ -44,6 +44,7 @@ type settings struct {
 	unsurprising map[string]bool // those that need not be looked at when the token is in its usual header
 
 	renewal    renewalSettings
+	confirm    confirmSettings
 	issue      issueSettings
 	publishes  bool
 	challenges map[string][]string // by the refusal's code
@@ -73,6 +74,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.condition = validateAccess(p, c)
 	validateClient(p, c.ClientConfig)
 	s.renewal = validateRenew(p, c)
+	s.confirm = validateConfirm(p, c)
 	s.issue = validateIssue(p, c)
 	validateEndpoints(p, c)
 	own := validateKeys(p, c)
