@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -110,13 +111,12 @@ func renew(in *instance, token string, v *verified, now time.Duration) (*renewal
 	r = in.renewals.begin(token, now)
 	r.once.Do(func() {
 		signed, err := signRenewed(keysource.Current(in.own).Signer, token, granted, v, now, expires)
+		if err == nil && granted != "" {
+			err = checkGranted(in, signed, now)
+		}
 		if err != nil {
-			logline.Error("a token was not renewed: %s", err.Error())
-		} else if granted != "" {
-			if err := checkGranted(in, signed, now); err != nil {
-				report(in.confirmations, err)
-				signed = ""
-			}
+			signed = ""
+			reportUnsigned(in, granted, err)
 		}
 		line := s.renewal.prefix + signed
 		in.renewals.mu.Lock()
@@ -131,6 +131,15 @@ func renew(in *instance, token string, v *verified, now time.Duration) (*renewal
 		return nil, nil
 	}
 	return r, nil
+}
+
+// reportUnsigned logs why a token was not renewed: that of answered claims as often as that there is no answer.
+func reportUnsigned(in *instance, granted string, err error) {
+	if granted != "" && !errors.Is(err, errNoSigner) {
+		report(in.confirmations, fmt.Errorf("the token with the claims of the answer: %w", err))
+		return
+	}
+	logline.Error("a token was not renewed: %s", err.Error())
 }
 
 // renewedExpiry is the exp of a token that is renewed now; 0 if that would gain less than a tenth of its lifetime.
