@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
@@ -25,12 +24,8 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 	if s.headerName == "" {
 		return func(rw http.ResponseWriter, req *http.Request) { guard(in, next, name, rw, req) }
 	}
-	tokenHeader := s.headerName
+	tokenHeader, removed := s.headerName, s.removed
 	unsurprising, nowhere := s.unsurprising, request.Nowhere
-	removed := tokenHeader
-	if s.keepsToken {
-		removed = "" // No header has that name.
-	}
 	atAGlance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
 		line := h[tokenHeader]
@@ -94,36 +89,34 @@ func isUsual(s *settings, h http.Header) bool {
 
 // seen serves or refuses a request of which only the token's verdict, or its renewal, is not known at a glance.
 func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, lines []string) {
-	line, prefix := lines[0], in.settings.prefix
-	if len(line) > len(prefix)+jose.MaxTokenBytes || line == "" || !strings.HasPrefix(line, prefix) || strings.LastIndexAny(line, unwanted) >= len(prefix) {
-		guard(in, next, name, rw, req)
+	line := lines[0]
+	if len(line) > maxLineBytes || strings.LastIndexAny(line, unwanted) != in.settings.lastSpace || !strings.HasPrefix(line, in.settings.prefix) || line == in.settings.prefix {
+		guard(in, next, name, rw, req) // It says what is wrong with the line.
 		return
 	}
 	now := time.Since(epoch)
 	v, r := judge(in, line, now)
+	if in.settings.username != nil {
+		nameRequest(req, v)
+	}
 	if r != nil {
 		refuse(in.settings, rw, req, name, r, credential{})
 		return
 	}
 	if now >= v.renewAt {
-		renewAtAGlance(in, rw, req, line[len(prefix):], v, now)
-	}
-	if in.settings.username != nil {
-		req.URL.User = v.user // Nil, too: what the client wrote there is nobody's name.
+		renewAtAGlance(in, rw, req, line, v, now)
 	}
 	h := req.Header
 	for _, claim := range v.headers {
 		h[claim.name] = claim.values
 	}
-	if !in.settings.keepsToken {
-		delete(h, in.settings.headerName)
-	}
+	delete(h, in.settings.removed)
 	next.ServeHTTP(rw, req)
 }
 
 // renewAtAGlance adds the renewed token to the response, if there is one.
-func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, token string, v *verified, now time.Duration) {
-	r := renew(in, token, v, now)
+func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, line string, v *verified, now time.Duration) {
+	r := renew(in, line[len(in.settings.prefix):], v, now)
 	if r != nil {
 		h := rw.Header()
 		h[in.settings.renewal.header] = r.line

@@ -99,17 +99,15 @@ func recall(m *memory, key string) (*verified, *verified) {
 	return v, former
 }
 
-// recallHeader returns what is known of a token's header, nil if nothing is; and the operator's keys, and their generation.
-func recallHeader(m *memory, text string) (*jose.Header, *keysource.Ring, int64) {
+// recallLastHeader returns the header that was read last if it had that text; else nil.
+func recallLastHeader(m *memory, text string) *jose.Header {
 	m.mu.RLock()
-	h := m.headers[text]
-	if h == nil && m.lastText == text {
-		h = m.lastHeader
+	h := m.lastHeader
+	if m.lastText != text {
+		h = nil
 	}
-	ring := m.ring
-	generation := m.generation
 	m.mu.RUnlock()
-	return h, ring, generation
+	return h
 }
 
 // rememberLastHeader stores the header that was read last, whoever wrote it.

@@ -24,12 +24,15 @@ type settings struct {
 	condition  *claims.Expression // nil: none
 	restricts  bool               // there are scopes or a condition
 
-	checksParties bool // there is an issuer or an audience
-	isOptional    bool
+	checksParties     bool // there is an issuer or an audience
+	needsExactNumbers bool // a condition may compare numbers as they are written
+	isOptional        bool
 
 	// Where it is.
 	headerName string              // canonical; empty: in no header
 	prefix     string              // of the token in that header
+	lastSpace  int                 // where the last space of such a line is; -1: nowhere
+	removed    string              // the header that the service does not see; empty: none
 	cookie     *cookie             // nil: in none
 	cookies    *request.PairFinder // of that cookie; nil: none
 	parameters *request.PairFinder // of the parameter that may carry it; nil: none
@@ -93,6 +96,10 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	if s.headerName == "Authorization" {
 		s.prefix = bearerPrefix
 	}
+	s.lastSpace = len(s.prefix) - 1
+	if !s.keepsToken {
+		s.removed = s.headerName
+	}
 	if c.UsernameClaim != "" {
 		s.username = claims.ParsePath(c.UsernameClaim)
 	}
@@ -113,6 +120,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.ordinary = request.OrdinaryBut(request.NewNames(names...))
 	s.unsurprising = unsurprisingHeaders(s.ordinary, s.headerName, s.cookie != nil)
 	s.checksParties = s.issuer != "" || len(s.audience) > 0
+	s.needsExactNumbers = s.condition != nil
 	s.restricts = len(s.scopes) > 0 || s.condition != nil
 	s.challenges = challenges(c.Realm, c.Scopes)
 	return s, own, nil

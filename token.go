@@ -23,7 +23,8 @@ func (c credential) hasWayBack() bool { return c.inHeader || c.inCookie || c.inF
 
 const (
 	bearerPrefix = "Bearer "
-	bearerBytes  = 7 // Yaegi: the length of a constant is a call.
+	// maxLineBytes is what a header with a token may have. Yaegi: the length of a constant is a call.
+	maxLineBytes = 7 + jose.MaxTokenBytes
 )
 
 // findToken reads every place that may hold the token (RFC 6750 2). Two different tokens are refused: which of them counts
@@ -66,6 +67,9 @@ func findToken(s *settings, req *http.Request) (credential, *refusal) {
 	if c.token == twoTokens {
 		return c, refuseTwoTokens
 	}
+	if strings.ContainsAny(c.token, unwanted) {
+		return c, refuseMalformed
+	}
 	if len(c.token) > jose.MaxTokenBytes {
 		return c, refuseTooLong
 	}
@@ -84,7 +88,7 @@ func readHeaderLine(s *settings, lines []string, c *credential) *refusal {
 	if !isBearer && s.headerName == "Authorization" {
 		return nil
 	}
-	if !isBearer {
+	if !isBearer || token == "" && s.headerName != "Authorization" {
 		token = strings.Trim(lines[0], " ")
 		isBearer = token != ""
 	}

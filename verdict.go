@@ -39,7 +39,9 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 	}
 	if at < v.since || at >= v.until {
 		r := dispute(in.settings, v, at)
-		return v, r
+		if r != nil {
+			return nil, r
+		}
 	}
 	return v, nil
 }
@@ -54,8 +56,11 @@ func dispute(s *settings, v *verified, at time.Duration) *refusal {
 
 // recallFormer returns what was known of a token by the keys of a generation before, if its key is still there.
 func recallFormer(in *instance, key string, former *verified) *verified {
-	_, ring, generation := recallHeader(in.memory, "")
-	set := ring.Set
+	m := in.memory
+	m.mu.RLock()
+	set := m.ring.Set
+	generation := m.generation
+	m.mu.RUnlock()
 	if former.from != nil {
 		set = former.from.Known()
 	}
@@ -69,15 +74,21 @@ func recallFormer(in *instance, key string, former *verified) *verified {
 }
 
 // verify verifies a token (RFC 8725 3): its form and times first, which cost little, then the signature, and only behind it
-// whatever a stranger could make costly. It returns the claims as well.
+// whatever a stranger could make costly. It returns the claims as well, with numbers as float64 or as they are written.
+//
+// Yaegi: a call costs as much as ten of these lines, so this is one function, and what is rare is in others.
 func verify(in *instance, token string, at time.Duration) (*verified, map[string]any, *refusal) {
-	s := in.settings
+	var r *refusal
 	parts := strings.SplitN(token, ".", 4)
-	if len(parts) != 3 || len(token) > jose.MaxTokenBytes || strings.ContainsAny(token, unwanted) {
+	if len(parts) != 3 {
 		return nil, nil, refuseMalformed
 	}
-	header, ring, generation := recallHeader(in.memory, parts[0])
-	var r *refusal
+	m := in.memory
+	m.mu.RLock()
+	header := m.headers[parts[0]]
+	ring := m.ring
+	v := &verified{generation: m.generation, renewAt: farAway}
+	m.mu.RUnlock()
 	if header == nil {
 		header, r = readHeader(in, parts[0])
 		if r != nil {
@@ -92,58 +103,74 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 	if err != nil {
 		return nil, nil, refuseMalformed
 	}
-
-	v := &verified{typ: header.Typ, generation: generation, renewAt: farAway}
 	input := token[:len(token)-len(parts[2])-1]
-	isHeavy := len(payload) > lightBytes && hasManyElements(payload)
-	if isHeavy {
-		r = findKey(in, ring, v, issuerAlone(payload), header, input, signature, at)
+	if len(payload) > lightBytes {
+		r = findHeavy(in, ring, v, header, payload, input, signature, at)
 		if r != nil {
 			return nil, nil, r
 		}
 	}
-	all, err := jose.Object(payload)
+	var all map[string]any
+	err = json.Unmarshal(payload, &all)
 	if err != nil {
-		return nil, nil, refuseMalformed
+		all, _ = jose.Object(payload) // Perhaps a number is beyond float64.
 	}
-	r = readRegistered(v, all, at, s.leeway)
+	r = readRegistered(v, all, at, in.settings.leeway)
 	if r != nil {
 		return nil, nil, r
 	}
-	if !isHeavy {
+	if v.key == nil {
 		r = findKey(in, ring, v, all, header, input, signature, at)
 		if r != nil {
 			return nil, nil, r
 		}
 	}
-
-	if !header.IsStrict && !acceptHeader(in, header, parts[0], generation) {
-		return nil, nil, refuseMalformed
+	v.typ = header.Typ
+	if !header.IsStrict {
+		if !acceptHeader(in, header, parts[0], v.generation) {
+			return nil, nil, refuseMalformed
+		}
 	}
+	r = readClaims(in, v, all, payload)
+	if r != nil {
+		return nil, nil, r
+	}
+	return v, all, nil
+}
+
+// readClaims checks the claims of a token whose signature was found right, and derives what a request needs of them.
+func readClaims(in *instance, v *verified, all map[string]any, payload []byte) *refusal {
+	s := in.settings
 	isUsual, isStrict := jose.Strictness(all, payload)
 	if !isStrict {
-		return nil, nil, refuseMalformed
+		return refuseMalformed
+	}
+	if s.needsExactNumbers {
+		all, _ = jose.Object(payload)
 	}
 	if s.checksParties || all["aud"] != nil {
-		r = checkParties(in, all)
+		r := checkParties(in, all)
 		if r != nil {
-			return nil, nil, r
+			return r
 		}
 	}
 	if s.restricts {
 		v.denied = checkAccess(s, all)
 	}
 	if len(s.forwarded) > 0 {
-		deriveHeaders(s, v, all, isUsual && len(payload) <= claims.MaxHeaderBytes && !bytes.Contains(payload, spaceBefore))
+		deriveHeaders(s, v, all, payload, isUsual)
 	}
 	if s.renewal.isOn {
 		scheduleRenewal(in, v, all)
 	}
 	if s.username != nil {
-		nameUser(s, v, all)
+		nameUser(s, v, payload)
 	}
 	// In between, the token needs nothing but its headers.
-	v.since = later(v.times.notBefore, v.times.issuedAt) - s.leeway
+	v.since = v.times.notBefore - s.leeway
+	if v.times.issuedAt > v.times.notBefore {
+		v.since = v.times.issuedAt - s.leeway
+	}
 	v.until = v.times.expires + s.leeway
 	if v.renewAt < v.until {
 		v.until = v.renewAt
@@ -151,11 +178,8 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 	if v.denied != nil || s.username != nil {
 		v.until = 0
 	}
-	return v, all, nil
+	return nil
 }
-
-// spaceBefore is where a text may begin with a space, or an indented one begins.
-var spaceBefore = []byte(` "`)
 
 // unwanted may be in no token: a decoder of base64 passes over line breaks.
 const unwanted = " \t\r\n,"
@@ -167,8 +191,12 @@ func later(a, b time.Duration) time.Duration {
 	return b
 }
 
-// readHeader reads a token's header, which may demand only what is done here.
+// readHeader reads the header of a token, which may demand only what is done here: perhaps it was the last one that was read.
 func readHeader(in *instance, part string) (*jose.Header, *refusal) {
+	known := recallLastHeader(in.memory, part)
+	if known != nil {
+		return known, nil
+	}
 	s := in.settings
 	header, problem := jose.ParseHeader(part)
 	switch problem {
@@ -205,8 +233,13 @@ const (
 	lightElements = 200
 )
 
-func hasManyElements(payload []byte) bool {
-	return bytes.Count(payload, []byte(","))+bytes.Count(payload, []byte("["))+bytes.Count(payload, []byte("{")) > lightElements
+// findHeavy finds the key of a token whose payload has many elements, before they are read.
+func findHeavy(in *instance, ring *keysource.Ring, v *verified, h *jose.Header, payload []byte, input string, signature []byte, at time.Duration) *refusal {
+	if bytes.Count(payload, []byte(","))+bytes.Count(payload, []byte("["))+bytes.Count(payload, []byte("{")) <= lightElements {
+		return nil
+	}
+	r := findKey(in, ring, v, issuerAlone(payload), h, input, signature, at)
+	return r
 }
 
 // issuerAlone reads the one claim that decides which keys a token meets.
@@ -250,6 +283,9 @@ func compare(t times, at, leeway time.Duration) *refusal {
 // that say from whom and for whom a token is. Null is absent, but for exp. What is in a list is not looked at: see checkParties. Then the times are compared
 // with this request's clock.
 func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *refusal {
+	if all == nil {
+		return refuseMalformed
+	}
 	if _, there := all["exp"]; !there {
 		return refuseNoExpiry
 	}
@@ -257,10 +293,12 @@ func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *
 	for i, name := range dateClaims {
 		claim, there := all[name]
 		if there && (claim != nil || name == "exp") {
-			number, isNumber := claim.(json.Number)
-			seconds, err := number.Float64()
-			if err != nil || !isNumber {
-				return refuseClaims
+			seconds, isNumber := claim.(float64)
+			if !isNumber {
+				seconds, isNumber = claims.Number(claim)
+				if !isNumber {
+					return refuseClaims
+				}
 			}
 			if seconds < 0 {
 				seconds = 0
@@ -281,7 +319,7 @@ func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *
 			}
 		}
 	}
-	if all["cnf"] != nil {
+	if _, there := all["cnf"]; there {
 		return refuseBound
 	}
 	r := compare(v.times, at, leeway)
@@ -373,60 +411,60 @@ func checkAccess(s *settings, all map[string]any) *refusal {
 	return nil
 }
 
-// scopesOf reads scope (RFC 8693 4.2) and the scp that others have, each a string or a list.
+// scopesOf reads scope (RFC 8693 4.2), or the scp that others have in its place, each a string or a list.
 func scopesOf(all map[string]any) []string {
-	scopes := claims.Words(all["scope"])
-	others := claims.Words(all["scp"])
-	return append(scopes, others...)
+	scope := all["scope"]
+	if scope == nil {
+		scope = all["scp"]
+	}
+	words := claims.Words(scope)
+	return words
 }
 
 // findKey finds the key that signed a token, among those that may have: a trusted issuer's for its own tokens, the operator's
 // and jwksUrl's for all others. The operator's are tried first, so that what they can answer waits for nobody.
 func findKey(in *instance, own *keysource.Ring, v *verified, all map[string]any, h *jose.Header, input string, signature []byte, at time.Duration) *refusal {
 	if len(in.trusted) > 0 {
-		endpoint := trustedFor(in, all)
-		if endpoint != nil {
-			k, r, _ := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
-			v.key = k
-			v.from = endpoint
+		isTrusted, r := findTrusted(in, v, all, h, input, signature, at)
+		if isTrusted {
 			return r
-		}
-		if in.hasOnlyTrusted {
-			issuer, _ := all["iss"].(string)
-			logOtherIssuer(in, issuer)
-			return refuseIssuer
 		}
 	}
 	k, tried := jose.Find(own.Set, h, input, signature, maxSignatures)
-	if k != nil {
-		v.key = k
-		return nil
+	if k == nil {
+		r := findElsewhere(in, own, v, h, input, signature, tried, at)
+		return r
 	}
-	r := refusedBy(own.Set, h, tried)
-	if len(in.unnamed) > 0 {
-		r = findElsewhere(in, v, h, input, signature, maxSignatures-tried, r, at)
-	}
-	if r != nil && own.IsIncomplete && !isUnavailable(r) {
-		r = unavailable(time.Second)
-	}
-	return r
+	v.key = k
+	return nil
 }
 
-// trustedFor returns the endpoint of a token's issuer; nil if it is not a trusted one.
-func trustedFor(in *instance, all map[string]any) *keysource.Endpoint {
-	issuer, isText := all["iss"].(string)
-	if !isText {
-		return nil
+// findTrusted finds the key of a token that says it is a trusted issuer's, or refuses one that should be. It is false where other
+// keys may have signed the token.
+func findTrusted(in *instance, v *verified, all map[string]any, h *jose.Header, input string, signature []byte, at time.Duration) (bool, *refusal) {
+	issuer, _ := all["iss"].(string)
+	endpoint := in.trusted[issuer]
+	if endpoint == nil && in.hasOnlyTrusted {
+		logOtherIssuer(in, issuer)
+		return true, refuseIssuer
 	}
-	return in.trusted[issuer]
+	if endpoint == nil {
+		return false, nil
+	}
+	k, r, _ := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
+	v.key = k
+	v.from = endpoint
+	return true, r
 }
 
-// findElsewhere tries the keys of jwksUrl, and of trusted issuers without a name, behind the operator's own, by which the token
-// was refused.
-func findElsewhere(in *instance, v *verified, h *jose.Header, input string, signature []byte, left int, refused *refusal, at time.Duration) *refusal {
+// findElsewhere tries the keys of jwksUrl, and of trusted issuers without a name, behind the operator's own, of which some were
+// tried.
+func findElsewhere(in *instance, own *keysource.Ring, v *verified, h *jose.Header, input string, signature []byte, tried int, at time.Duration) *refusal {
+	refused := refusedBy(own.Set, h, tried)
+	left := maxSignatures - tried
 	for _, endpoint := range in.unnamed {
-		k, r, tried := tryEndpoint(endpoint, h, input, signature, left, at)
-		left -= tried
+		k, r, triedThere := tryEndpoint(endpoint, h, input, signature, left, at)
+		left -= triedThere
 		if k != nil {
 			v.key = k
 			v.from = endpoint
@@ -435,6 +473,9 @@ func findElsewhere(in *instance, v *verified, h *jose.Header, input string, sign
 		if isUnavailable(r) || !isUnavailable(refused) && (r == refuseSignature || refused == refuseUnknownKey) {
 			refused = r
 		}
+	}
+	if own.IsIncomplete && !isUnavailable(refused) {
+		refused = unavailable(time.Second)
 	}
 	return refused
 }

@@ -48,6 +48,24 @@ func joined(list []any) (string, bool) {
 	return text, strings.Count(text, ",") == len(list)-1 || text == ""
 }
 
+// JoinedTexts joins a list of strings by commas, of which no element has one. It is false for any other claim.
+func JoinedTexts(claim any) (string, bool) {
+	list, isList := claim.([]any)
+	if !isList {
+		return "", false
+	}
+	texts := make([]string, 0, len(list))
+	for _, element := range list {
+		text, isText := element.(string)
+		if !isText {
+			return "", false
+		}
+		texts = append(texts, text)
+	}
+	text := strings.Join(texts, ",")
+	return text, strings.Count(text, ",") == len(list)-1
+}
+
 // unjoined writes a list of more than scalars as JSON. One that holds nothing but scalars and null has no value.
 func unjoined(list []any) (string, bool) {
 	for _, element := range list {
@@ -116,8 +134,11 @@ func Words(claim any) []string {
 	return texts
 }
 
-// Number reads a claim that is a finite number.
+// Number reads a claim that is a finite number, as float64 or as it is written.
 func Number(claim any) (float64, bool) {
+	if value, isFloat := claim.(float64); isFloat {
+		return value, true
+	}
 	text, isNumber := claim.(json.Number)
 	if !isNumber {
 		return 0, false

@@ -64,7 +64,13 @@ func Find(s *KeySet, h *Header, input string, signature []byte, limit int) (*Key
 		if tried == limit {
 			break
 		}
-		if Verify(k, h.Alg, input, signature) {
+		isRight := false
+		if k.checker != nil {
+			isRight = k.checker.CheckSignature(k.algorithms[h.Alg].verifier, []byte(input), signature) == nil
+		} else {
+			isRight = Verify(k, h.Alg, input, signature)
+		}
+		if isRight {
 			return k, tried
 		}
 		tried++
