@@ -4,7 +4,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,4 +100,28 @@ func packageImports(t *testing.T) map[string][]string {
 		t.Fatal(err)
 	}
 	return found
+}
+
+// TestInside looks for what docs/inside.md names, where it says that it is.
+func TestInside(t *testing.T) {
+	page, err := os.ReadFile("docs/inside.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("`(\\w+)`\\s+in\\s+`([\\w/]+\\.go)`").FindAllStringSubmatch(string(page), -1)
+	if len(found) < 15 {
+		t.Errorf("got %d names, want more", len(found))
+	}
+	for _, match := range found {
+		name, file := match[1], match[2]
+		source, err := os.ReadFile(filepath.FromSlash(file))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		declared := regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|var |type )` + name + `\b`)
+		if !declared.Match(source) {
+			t.Errorf("%s is not declared in %s", name, file)
+		}
+	}
 }
