@@ -123,7 +123,7 @@ func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, 
 	next.ServeHTTP(rw, req)
 }
 
-// renewAtAGlance adds the renewed token to the response, if it was renewed.
+// renewAtAGlance adds the renewed token to the response, if there is one.
 func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, token string, v *verified, now time.Duration) {
 	r := renew(in, token, v, now)
 	if r != nil {

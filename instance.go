@@ -146,7 +146,7 @@ func newInstance(c *Config) (*instance, error) {
 
 // sharedEndpoint returns the key endpoint with these options, with the keys that it has fetched if it is in use already.
 func sharedEndpoint(trusted TrustedIssuer, client ClientConfig) *keysource.Endpoint {
-	text, err := json.Marshal([]any{trusted.Issuer, trusted.JWKSURL, trusted.BearerToken, client}) //nolint:gosec // It is only a key of the registry.
+	text, err := json.Marshal([]any{trusted.Issuer, trusted.JWKSURL, trusted.BearerToken, client})
 	registry.mu.Lock()
 	endpoint := registry.endpoints[string(text)]
 	if endpoint == nil || err != nil {

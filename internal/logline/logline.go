@@ -25,7 +25,7 @@ func Warning(format string, args ...any) {
 
 // Error logs what the operator has to act on.
 func Error(format string, args ...any) {
-	log.Println(prefix + fmt.Sprintf(format, args...)) //nolint:gosec // Callers quote text from outside.
+	log.Println(prefix + fmt.Sprintf(format, args...)) // Callers quote text from outside.
 }
 
 const maxQuoted = 200 // bytes
