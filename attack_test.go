@@ -229,11 +229,11 @@ func TestCostlyKeys(t *testing.T) {
 		key  jwk
 		log  string
 	}{
-		{"private", huge, "it is secret"},
-		{"private, with a small modulus", huge.With(jwk{"n": ones(256)}), "it is secret"},
+		{"private", huge, "it is a secret or private key"},
+		{"private, with a small modulus", huge.With(jwk{"n": ones(256)}), "it is a secret or private key"},
 		{"public", huge.With(jwk{"d": nil, "p": nil, "q": nil}), "longer than 8192"},
-		{"with one prime", huge.With(jwk{"d": nil, "q": nil}), "it is secret"},
-		{"a curve's", jwk{"kty": "EC", "crv": "P-256", "x": ones(50_000), "y": ones(50_000), "d": ones(50_000)}, "it is secret"},
+		{"with one prime", huge.With(jwk{"d": nil, "q": nil}), "it is a secret or private key"},
+		{"a curve's", jwk{"kty": "EC", "crv": "P-256", "x": ones(50_000), "y": ones(50_000), "d": ones(50_000)}, "it is a secret or private key"},
 		{"an octet key's", jwk{"kty": "OKP", "crv": "Ed25519", "x": ones(50_000)}, "32 bytes"},
 		{"with an exponent as long", jwk{"kty": "RSA", "n": ones(256), "e": ones(50_000)}, "its e is too large"},
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
-// settings are a Config that was found right, compiled once. They do not change.
+// settings are what compile makes of a valid Config. They do not change.
 type settings struct {
 	// What a token must be.
 	leeway     time.Duration
@@ -36,15 +36,15 @@ type settings struct {
 	cookie     *cookie             // nil: in none
 	cookies    *request.PairFinder // of that cookie; nil: none
 	parameters *request.PairFinder // of the parameter that may carry it; nil: none
-	origins    map[string]bool     // that may send the cookie with what could change something
+	origins    map[string]bool     // other origins that may send the cookie with requests that could change something
 
 	// What the service gets.
 	keepsToken   bool
 	username     claims.Path // of the claim that the access log shows; nil: none
 	forwarded    []forwardedHeader
 	claimHeaders *request.Names  // the forwarded headers, in any spelling; nil: none
-	ordinary     map[string]bool // headers that are no spelling of these
-	unsurprising map[string]bool // those that need not be looked at when the token is in its usual header
+	ordinary     map[string]bool // common headers, without the spellings of these
+	unsurprising map[string]bool // common headers that the remembered path need not look at
 
 	renewal    renewalSettings
 	issue      issueSettings
@@ -90,7 +90,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 		return nil, nil, errors.Join(p.list...)
 	}
 	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
-		logline.Warning("there is no audience: every token that the issuers sign for anybody is accepted here")
+		logline.Warning("audience is not set: tokens that the issuers sign for other services are accepted here too")
 	}
 
 	if s.headerName == "Authorization" {

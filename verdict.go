@@ -14,7 +14,7 @@ import (
 )
 
 // judge gives a token's verdict (RFC 7519 7.2): what is known of it if it is valid now and its claims suffice, else why it is
-// refused. A token that is remembered is not verified again. The key is what the memory knows it by: the header's line that usually carries it.
+// refused. A token that is remembered is not verified again. The key is the token's key in the memory: the line of its usual header.
 func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 	m := in.memory
 	m.mu.RLock()
@@ -46,7 +46,7 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 	return v, nil
 }
 
-// dispute says why a verified token is refused at a time at which it needs more than its headers; nil if it is not.
+// dispute says why a verified token is refused at a time outside of since and until; nil if it is only due for renewal.
 func dispute(s *settings, v *verified, at time.Duration) *refusal {
 	if r := compare(v.times, at, s.leeway); r != nil {
 		return r
@@ -54,7 +54,7 @@ func dispute(s *settings, v *verified, at time.Duration) *refusal {
 	return v.denied
 }
 
-// recallFormer returns what was known of a token by the keys of a generation before, if its key is still there.
+// recallFormer makes a token of a former generation known again, if its key is still in its set; else it returns nil.
 func recallFormer(in *instance, key string, former *verified) *verified {
 	m := in.memory
 	m.mu.RLock()
@@ -226,8 +226,8 @@ func acceptHeader(in *instance, header *jose.Header, part string, generation int
 	return true
 }
 
-// A payload that is longer than this, and has more elements, is read once its signature was found right: to read it takes
-// longer than to check a signature.
+// A payload that is longer and has more elements than this is read only after its signature was verified, since reading it takes
+// longer than that.
 const (
 	lightBytes    = 1 << 10
 	lightElements = 200
@@ -242,7 +242,7 @@ func findHeavy(in *instance, ring *keysource.Ring, v *verified, h *jose.Header, 
 	return r
 }
 
-// issuerAlone reads the one claim that decides which keys a token meets.
+// issuerAlone reads nothing but iss, which decides with which keys a token is verified.
 func issuerAlone(payload []byte) map[string]any {
 	all := map[string]any{}
 	var members map[string]json.RawMessage
@@ -256,7 +256,7 @@ func issuerAlone(payload []byte) map[string]any {
 	return all
 }
 
-// times are a token's NumericDates (RFC 7519 2), since 1970. What no clock will show is farAway.
+// times are a token's NumericDates (RFC 7519 2), as durations since 1970. Later dates than farAway become farAway.
 type times struct{ expires, notBefore, issuedAt time.Duration }
 
 const (
@@ -264,8 +264,8 @@ const (
 	farAway    = farSeconds * time.Second // … and those of any option beyond.
 )
 
-// compare says why a token is not valid at a time. Only here are a token's times compared with the clock; the remembered path
-// compares what verify makes of them.
+// compare says why a token is not valid at a time. A token's times are compared with the clock only here; the remembered path compares
+// since and until, which verify derives from them.
 func compare(t times, at, leeway time.Duration) *refusal {
 	if at >= t.expires+leeway {
 		return refuseExpired
@@ -280,8 +280,8 @@ func compare(t times, at, leeway time.Duration) *refusal {
 }
 
 // readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types of the claims
-// that say from whom and for whom a token is. Null is absent, but for exp. What is in a list is not looked at: see checkParties. Then the times are compared
-// with this request's clock.
+// that name the token's issuer, subject and audience. Null is absent, but for exp. The elements of a list are left to checkParties,
+// which runs after the signature. Then the times are compared with this request's clock.
 func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *refusal {
 	if all == nil {
 		return refuseMalformed
@@ -337,7 +337,7 @@ func isList(name string, claim any) bool {
 	return ok && name == "aud"
 }
 
-// checkParties checks whom a token is from and for.
+// checkParties checks a token's issuer and audience.
 func checkParties(in *instance, all map[string]any) *refusal {
 	s := in.settings
 	aud := all["aud"]
@@ -411,7 +411,7 @@ func checkAccess(s *settings, all map[string]any) *refusal {
 	return nil
 }
 
-// scopesOf reads scope (RFC 8693 4.2), or the scp that others have in its place, each a string or a list.
+// scopesOf reads scope (RFC 8693 4.2), or scp in its place, as some issuers call it, each a string or a list.
 func scopesOf(all map[string]any) []string {
 	scope := all["scope"]
 	if scope == nil {
@@ -422,7 +422,7 @@ func scopesOf(all map[string]any) []string {
 }
 
 // findKey finds the key that signed a token, among those that may have: a trusted issuer's for its own tokens, the operator's
-// and jwksUrl's for all others. The operator's are tried first, so that what they can answer waits for nobody.
+// and jwksUrl's for all others. The operator's are tried first, so that their tokens never wait for a fetch.
 func findKey(in *instance, own *keysource.Ring, v *verified, all map[string]any, h *jose.Header, input string, signature []byte, at time.Duration) *refusal {
 	if len(in.trusted) > 0 {
 		isTrusted, r := findTrusted(in, v, all, h, input, signature, at)
@@ -480,8 +480,8 @@ func findElsewhere(in *instance, own *keysource.Ring, v *verified, h *jose.Heade
 	return refused
 }
 
-// tryEndpoint tries a signature with the keys of an endpoint, and says how many were tried. What the known ones can answer waits
-// for no fetch.
+// tryEndpoint tries a signature with the keys of an endpoint, and says how many were tried. It waits for a fetch only if no known key
+// can have signed the token.
 func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, signature []byte, limit int, at time.Duration) (*jose.Key, *refusal, int) {
 	if strings.HasPrefix(h.Alg, "HS") {
 		return nil, refuseAlgorithm, 0 // A key set from a URL holds no secret.
@@ -519,7 +519,7 @@ func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, sig
 // maxSignatures bounds how many signatures are tried for one token.
 const maxSignatures = 16
 
-// refusedBy says why a token has no key in a set, of which some were tried.
+// refusedBy says why none of a set's keys verified a token; so many of them were tried.
 func refusedBy(set *jose.KeySet, h *jose.Header, tried int) *refusal {
 	if tried > 0 {
 		return refuseSignature

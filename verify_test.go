@@ -444,7 +444,7 @@ func TestAccess(t *testing.T) {
 		{"scope, another case", scopes, with(claims{"scope": "Read Write"}), scope},
 		{"scope, empty", scopes, with(claims{"scope": ""}), scope},
 		{"scope, a number", scopes, with(claims{"scope": 1}), scope},
-		{"scope, a list", scopes, with(claims{"scope": []string{"read", "write"}}), scope},
+		{"scope, a list", scopes, with(claims{"scope": []string{"read", "write"}}), "served"},
 		{"scp", scopes, with(claims{"scp": []string{"read", "write"}}), "served"},
 		{"scp, one alone", scopes, with(claims{"scp": []string{"read"}}), scope},
 		{"scp, one element", scopes, with(claims{"scp": []string{"read write"}}), scope},

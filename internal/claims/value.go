@@ -29,7 +29,7 @@ func HeaderValue(claim any) (string, bool) {
 	return text, ok
 }
 
-// joined joins a list of scalars by commas, of which no element has one; a list that holds anything else is JSON.
+// joined joins a list of scalars by commas. It is false if an element has a comma itself. A list that holds anything else is JSON.
 func joined(list []any) (string, bool) {
 	texts := make([]string, 0, len(list))
 	for _, element := range list {
@@ -93,7 +93,7 @@ func scalar(claim any) (string, bool) {
 	return "", false
 }
 
-// compactJSON may be longer than what was read: U+2028 becomes an escape.
+// compactJSON writes a value without white space. The text can be longer than what was read: U+2028 becomes an escape.
 func compactJSON(value any) (string, bool) {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)

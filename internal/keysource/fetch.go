@@ -68,8 +68,8 @@ func (e *Endpoint) fetch() (*jose.KeySet, time.Duration, error) {
 	return e.readSet, freshFor(header), e.readErr
 }
 
-// read reads a key set, unless it says what it said the last time: so a remembered token keeps its key, and a key that is left
-// out is logged once.
+// read parses a key set, unless its text is that of the last time. So an unchanged set stays the same value, and remembered tokens stay
+// valid without another look; and a key that is left out is logged once.
 func (e *Endpoint) read(text string) {
 	if text == e.readText && (e.readSet != nil || e.readErr != nil) {
 		return
@@ -83,7 +83,7 @@ func (e *Endpoint) read(text string) {
 		return
 	}
 	for _, k := range keys {
-		k.Bind(nil, false) // Each middleware has its own algorithms.
+		k.Bind(nil, false) // Not narrowed: the middlewares that share it may have different algorithms.
 	}
 	e.readSet = jose.NewKeySet(keys)
 }
@@ -136,15 +136,15 @@ func isSameOrigin(a, b string) bool {
 	return err == nil && first.Scheme == second.Scheme && request.HostPort(first) == request.HostPort(second)
 }
 
-// keySetURL reads the answer of a discovery. It has to be from exactly the issuer that is configured, since
-// whoever answers decides whose signatures count.
+// keySetURL reads the key set's URL from a discovery document. The document has to name exactly the configured issuer (OpenID Connect
+// Discovery 1.0 4.3).
 func keySetURL(issuer, text string) (string, error) {
 	document, err := jose.StrictObject([]byte(text))
 	if err != nil {
 		return "", errors.New("the discovery document is not a JSON object")
 	}
 	if document["issuer"] != issuer {
-		return "", fmt.Errorf("the discovery document is of the issuer %s", logline.Quote(fmt.Sprint(document["issuer"])))
+		return "", fmt.Errorf("the discovery document names another issuer, %s", logline.Quote(fmt.Sprint(document["issuer"])))
 	}
 	address, _ := document["jwks_uri"].(string)
 	if err := CheckURL(address); err != nil {
@@ -184,11 +184,11 @@ func get(ctx context.Context, client *http.Client, bearer, address string) (stri
 	return string(data), resp.Header, nil
 }
 
-// reasonOf is why a fetch failed, without what differs from one attempt to the next (the port of our side) and
-// without the URL, which a redirect may have made up.
+// reasonOf says why a fetch failed, without the local port, which differs from one attempt to the next (a line is logged once per
+// reason), and without the URL, which a redirect may have chosen.
 func reasonOf(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("there is no answer in time")
+		return errors.New("no answer came in time")
 	}
 	var inURL *url.Error
 	if errors.As(err, &inURL) {
@@ -198,7 +198,7 @@ func reasonOf(err error) error {
 	if errors.As(err, &inNetwork) && inNetwork.Err != nil {
 		return errors.New(inNetwork.Op + ": " + logline.Quote(inNetwork.Err.Error()))
 	}
-	return errors.New(logline.Quote(err.Error())) // It may repeat what a stranger wrote, in a certificate say.
+	return errors.New(logline.Quote(err.Error())) // Quoted: it may hold text from outside, such as a name in a certificate.
 }
 
 // freshFor reads for how long an answer is fresh (RFC 9111 5.2.2.1), within bounds.
@@ -226,8 +226,8 @@ func freshFor(header http.Header) time.Duration {
 	return age
 }
 
-// newTransport makes a transport for one fetch. It keeps no connection, so nothing of it is left behind; its
-// files are read anew, so a renewed certificate counts at once.
+// newTransport makes a transport for one fetch, which keeps no connection open afterwards. Certificate files are read each time, so a
+// renewed certificate is used at once.
 func newTransport(c Client) (*http.Transport, error) {
 	config, err := c.tlsConfig()
 	if err != nil {
@@ -255,7 +255,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// tlsConfig makes the client's side of TLS. Its files are read anew each time.
+// tlsConfig makes the client's side of TLS. It reads the certificate files.
 func (c Client) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.InsecureSkipVerify} //nolint:gosec // It is the option's name.
 	if c.CA != "" {
@@ -287,7 +287,7 @@ func (c Client) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
-// Check checks what is given as content. A file is looked at when it is needed.
+// Check checks what is given as content, for New. A file is read, and can be wrong, only at a fetch.
 func (c Client) Check() error {
 	if IsPath(c.CA) {
 		c.CA = ""
@@ -312,7 +312,7 @@ func CheckURL(text string) error {
 	return nil
 }
 
-// ShownURL is what of a URL may be shown: its query may hold a secret.
+// ShownURL is a URL as it may stand in errors and logs: without its query, which may hold a secret.
 func ShownURL(u *url.URL) string {
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	return shown.String()

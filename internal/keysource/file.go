@@ -1,6 +1,6 @@
 // Package keysource knows where keys come from and when they are read again: the operator's options and files (Own), and other
-// issuers' endpoints (Endpoint). What a key is, and whether it verifies, package jose knows; which token may meet which source
-// is the middleware's to say.
+// issuers' endpoints (Endpoint). What a key is, and whether it verifies, is up to package jose; which tokens are checked with which
+// source is up to the middleware.
 package keysource
 
 import (
@@ -40,10 +40,11 @@ func FileOrContent(value string) (string, error) {
 // file is a file that is read again when it has changed.
 type file struct {
 	path string
-	// How it looked when it was read.
+	// Its state when it was last read.
 	info os.FileInfo
 	text string
-	// isSettled says that it was not written just before it was read, so an equal look means an equal file.
+	// isSettled says that it was last written well before it was read. Otherwise it may have been written again within the
+	// resolution of its time, and equal times do not mean an equal text.
 	isSettled bool
 }
 
@@ -52,8 +53,8 @@ const (
 	settlesIn    = 2 * time.Second
 )
 
-// read returns a file's text and whether it differs from the last one. The look is taken before the reading: a file that
-// changes in between looks different the next time.
+// read returns a file's text and whether it differs from the last one. It asks for the file's state before it reads, so that a
+// file which changes in between is seen to have changed the next time.
 func (f *file) read(now time.Time) (text string, changed bool, err error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
