@@ -125,7 +125,7 @@ func newInstance(c *Config) (*instance, error) {
 	}
 	in := &instance{
 		settings: s, own: own, trusted: map[string]*keysource.Endpoint{},
-		memory: newMemory(c.CacheSize), renewals: newRenewals(),
+		memory: newMemory(c.CacheSize, keysource.Current(own)), renewals: newRenewals(),
 	}
 	if c.JWKSURL != "" {
 		in.unnamed = append(in.unnamed, sharedEndpoint(TrustedIssuer{JWKSURL: c.JWKSURL}, c.ClientConfig))

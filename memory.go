@@ -78,10 +78,10 @@ const (
 	lookEvery            = time.Second
 )
 
-// newMemory makes a memory for so many tokens. A first look at the keys is due.
-func newMemory(capacity int) *memory {
+// newMemory makes a memory for so many tokens, and the keys that were read by New. A first look at the keys is due.
+func newMemory(capacity int, ring *keysource.Ring) *memory {
 	return &memory{
-		capacity: capacity, isLookDue: true,
+		capacity: capacity, ring: ring, isLookDue: true,
 		known: map[string]*verified{}, headers: map[string]*jose.Header{}, former: map[string]*verified{},
 		aside: aside{known: map[string]*verified{}, headers: map[string]*jose.Header{}},
 	}
