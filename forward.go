@@ -76,7 +76,7 @@ func nameUser(s *settings, v *verified, payload []byte) {
 		return
 	}
 	name, ok := claims.HeaderValue(claim)
-	if ok && name != "" {
+	if ok && name != "" && isSendable(name) { // Else it could write lines of its own into the log.
 		v.user = url.User(name)
 	}
 }

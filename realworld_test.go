@@ -574,6 +574,7 @@ func TestUsernameClaim(t *testing.T) {
 				{"a name", minted.Token(t, minted.Valid().With(claims{"preferred_username": "ada"})), "ada"},
 				{"a number", minted.Token(t, minted.Valid().With(claims{"preferred_username": 7})), "7"},
 				{"no name", minted.Token(t, minted.Valid()), ""},
+				{"a line of its own", minted.Token(t, minted.Valid().With(claims{"preferred_username": "ada\n127.0.0.1 - eve"})), ""},
 				{"an empty name", minted.Token(t, minted.Valid().With(claims{"preferred_username": ""})), ""},
 				{"no token", "", ""},
 				{"a bad token", "x.y.z", ""},
