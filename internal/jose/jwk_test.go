@@ -82,7 +82,9 @@ func TestParseSet(t *testing.T) {
 		{name: "secrets", text: minted.JWKSet(t, good, private, secret), keys: 3},
 		{name: "secrets from a URL", text: minted.JWKSet(t, good, private, secret), remote: true, keys: 1, leftOut: 2},
 		{name: "nothing else from a URL", text: minted.JWKSet(t, private), remote: true, leftOut: 1, problem: "no key that can be used"},
-		{name: "many that are left out", text: `{"keys":[` + strings.Repeat(`{"kty":"X"},`, 100) + one + `]}`, keys: 1, leftOut: 10},
+		{name: "many for something else", text: `{"keys":[` + strings.Repeat(`{"kty":"X"},`, 100) + one + `]}`, keys: 1, leftOut: 10},
+		{name: "many for something else, and one that contradicts itself", text: `{"keys":[` + strings.Repeat(`{"kty":"X"},`, 100) + `{"kty":"EC"},{"kty":"RSA"},` + one + `]}`, keys: 1, leftOut: 11},
+		{name: "many that contradict themselves", text: `{"keys":[` + strings.Repeat(`{"kty":"RSA"},`, 100) + one + `]}`, keys: 1, leftOut: 10},
 	}
 	for _, test := range tests {
 		var keys []*jose.Key
