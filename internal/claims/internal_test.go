@@ -65,6 +65,9 @@ func TestParsePath(t *testing.T) {
 		{`a\.b`, Path{"a.b"}},
 		{`a\.b.c`, Path{"a.b", "c"}},
 		{`https://example\.com/roles`, Path{"https://example.com/roles"}},
+		{`https://example.com/roles`, Path{"https://example.com/roles"}},
+		{`https://example\.com/org.name`, Path{"https://example.com/org", "name"}},
+		{`://`, Path{"://"}},
 		{`a\\.b`, Path{`a\`, "b"}},
 		{`a\\\.b`, Path{`a\.b`}},
 		{`a\b`, Path{`a\b`}},
@@ -130,6 +133,66 @@ func TestHeaderValue(t *testing.T) {
 	}
 	if got, ok := HeaderValue(nil); ok {
 		t.Errorf("an absent claim: got %q, want none", got)
+	}
+}
+
+func TestParseForm(t *testing.T) {
+	tests := []struct {
+		text   string
+		path   Path
+		format string
+		isOne  bool
+	}{
+		{"name", Path{"name"}, "", true},
+		{"name | json", Path{"name"}, "json", true},
+		{"a.b|base64url", Path{"a", "b"}, "base64url", true},
+		{" name | json ", Path{"name"}, "json", true},
+		{" name", Path{" name"}, "", true},
+		{"https://example.com/name | json", Path{"https://example.com/name"}, "json", true},
+		{"name | JSON", Path{"name"}, "JSON", false},
+		{"name | json | base64url", Path{"name"}, "json | base64url", false},
+		{"name | ", Path{"name"}, "", true},
+	}
+	for _, test := range tests {
+		path, format := ParseForm(test.text)
+		if !reflect.DeepEqual(path, test.path) || format != test.format || IsFormat(format) != test.isOne {
+			t.Errorf("%q: got %q and %q, a format: %t, want %q and %q, %t", test.text, path, format, IsFormat(format), test.path, test.format, test.isOne)
+		}
+	}
+}
+
+func TestFormatted(t *testing.T) {
+	tests := []struct{ claim, asJSON, asBase64 string }{
+		{`"ada"`, `"ada"`, "YWRh"},
+		{`"Žofie 😀"`, `"\u017dofie \ud83d\ude00"`, "xb1vZmllIPCfmIA"},
+		{`"\u007f"`, `"\u007f"`, "fw"},
+		{`" a\n"`, `" a\n"`, "IGEK"},
+		{`"<&>"`, `"<&>"`, "PCY-"},
+		{`1.0`, `1.0`, "MS4w"},
+		{`true`, `true`, "dHJ1ZQ"},
+		{`["a","b"]`, `["a","b"]`, "YSxi"},
+		{`["a,b"]`, `["a,b"]`, none},
+		{`{ "a" : "é" }`, `{"a":"\u00e9"}`, "eyJhIjoiw6kifQ"},
+		{`[]`, none, ""},
+		{`""`, none, ""},
+		{`null`, none, none},
+	}
+	for _, test := range tests {
+		claim := object(t, `{"c":`+test.claim+`}`)["c"]
+		for format, want := range map[string]string{"json": test.asJSON, "base64url": test.asBase64} {
+			got, ok := Formatted(claim, format)
+			if !ok {
+				got = none
+			}
+			if got != want {
+				t.Errorf("%s as %s: got %q, want %q", test.claim, format, got, want)
+			}
+		}
+		if plain, ok := HeaderValue(claim); ok {
+			if got, ok := Formatted(claim, ""); got != plain || !ok {
+				t.Errorf("%s without a format: got %q, want %q", test.claim, got, plain)
+			}
+		}
 	}
 }
 

@@ -110,3 +110,34 @@ func TestSignTooLong(t *testing.T) {
 		t.Errorf("got %v, want %v", err, jose.ErrTooLong)
 	}
 }
+
+// A token is signed again under the very header that it was presented with, if the key could have signed it.
+func TestSignAgain(t *testing.T) {
+	k := keyNamed(t, "RSA")
+	tests := []struct {
+		header  string
+		isRight bool
+	}{
+		{`{"alg":"RS256"}`, true},
+		{`{"typ":"at+jwt" , "alg":"PS384","kid":"a","x":1.0}`, true},
+		{`{"alg":"ES256"}`, false},
+		{`{"alg":"HS256"}`, false},
+		{`{"alg":"none"}`, false},
+		{`{"alg":"RS256","crit":[]}`, false},
+		{`{"alg"}`, false},
+	}
+	for _, test := range tests {
+		part := minted.Base64(test.header)
+		token, err := k.SignAgain(part, `{"sub":"ada"}`)
+		if (err == nil) != test.isRight {
+			t.Errorf("%s: got %v, want it signed: %t", test.header, err, test.isRight)
+		}
+		if err != nil {
+			continue
+		}
+		h, input, signature := split(t, token)
+		if want := part + "." + minted.Base64(`{"sub":"ada"}`); input != want || !jose.Verify(k, h.Alg, input, signature) {
+			t.Errorf("%s: got %s, want %s and a right signature", test.header, token, want)
+		}
+	}
+}
