@@ -373,6 +373,30 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// What comes while a look is due takes no room, then or later.
+func TestNoRoomTakenWhenLookIsDue(t *testing.T) {
+	m := newMemory(10, nil)
+	m.bringBack() // No look is due.
+	keys := []string{}
+	for round := range 20 {
+		for i := range 5 {
+			keys = append(keys, fmt.Sprint(round, " ", i))
+			remember(m, keys[len(keys)-1], &verified{})
+		}
+		m.callForLook()
+		for i := range 100 {
+			remember(m, fmt.Sprint(round, " meanwhile ", i), &verified{})
+		}
+		m.bringBack()
+		for i, key := range keys {
+			known, _ := recall(m, key)
+			if isNewest := i >= len(keys)-10; (known != nil) != isNewest {
+				t.Fatalf("round %d: got the token %q remembered: %t, want %t", round, key, known != nil, isNewest)
+			}
+		}
+	}
+}
+
 // Of headers at most a thousand are remembered, of tokens that were verified alone, and the last that was read.
 func TestHeadersAreBounded(t *testing.T) {
 	m := newMemory(10, nil)

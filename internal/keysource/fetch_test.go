@@ -72,7 +72,11 @@ func TestCheckRedirect(t *testing.T) {
 		for len(via) < test.hops {
 			via = append(via, &http.Request{URL: parsed("http://elsewhere/")}) // The first alone counts.
 		}
-		err := checkRedirect(&http.Request{URL: parsed(test.to)}, via)
+		req := &http.Request{URL: parsed(test.to), Header: http.Header{"Authorization": {"Bearer secret"}}}
+		err := checkRedirect(req, via)
+		if len(req.Header) > 0 {
+			t.Errorf("%s to %s: got the headers %v, want no bearer token", test.from, test.to, req.Header)
+		}
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s to %s, redirect %d: got %v, want %q", test.from, test.to, test.hops, err, test.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
@@ -100,6 +101,21 @@ func TestValueOf(t *testing.T) {
 	for pair, want := range map[string]string{"a=b": "b", "a": "", "a=": "", "a=b=c": "b=c", "=b": "b", "": "", " a = b ": " b "} {
 		if got := request.ValueOf(pair); got != want {
 			t.Errorf("%q: got %q, want %q", pair, got, want)
+		}
+	}
+}
+
+// Some services ignore whatever Unicode calls white space around a cookie's name.
+func TestCookiesBehindWhiteSpace(t *testing.T) {
+	finder := request.CookieFinder("session")
+	for r := range rune(0x10000) {
+		if !unicode.IsSpace(r) {
+			continue
+		}
+		for _, pair := range []string{string(r) + "session=x", "session" + string(r) + "=x", string(r) + " session=x"} {
+			if got, err := finder.Find("a=b;" + pair); err != nil || len(got) != 1 || got[0] != pair {
+				t.Errorf("%q: got %q and %v, want it found", pair, got, err)
+			}
 		}
 	}
 }
