@@ -116,11 +116,31 @@ const none = "(none)"
 
 func TestHeaderValue(t *testing.T) {
 	tests := []struct{ claim, want string }{
-		{`"ada"`, "ada"}, {`""`, ""}, {`" a, b "`, " a, b "}, {`"\u0000"`, "\x00"},
-		{`1`, "1"}, {`-0.50`, "-0.50"}, {`1e400`, "1e400"}, {`12345678901234567890`, "12345678901234567890"}, {`true`, "true"}, {`false`, "false"}, {`null`, none},
-		{`[]`, ""}, {`["a"]`, "a"}, {`["a",1,true]`, "a,1,true"}, {`["",""]`, ","}, {`["a,b"]`, none}, {`["a","b,c"]`, none}, {`[","]`, none}, {`["a",null]`, none}, {`[null]`, none},
-		{`[["a,b"],null]`, `[["a,b"],null]`}, {`["a",{"b":1.0}]`, `["a",{"b":1.0}]`}, {`[{}]`, `[{}]`},
-		{`{}`, `{}`}, {`{ "b" : [ 1.0 , "<&>" ], "a" : null }`, `{"a":null,"b":[1.0,"<&>"]}`},
+		{`"ada"`, "ada"},
+		{`""`, ""},
+		{`" a, b "`, " a, b "},
+		{`"\u0000"`, "\x00"},
+		{`1`, "1"},
+		{`-0.50`, "-0.50"},
+		{`1e400`, "1e400"},
+		{`12345678901234567890`, "12345678901234567890"},
+		{`true`, "true"},
+		{`false`, "false"},
+		{`null`, none},
+		{`[]`, ""},
+		{`["a"]`, "a"},
+		{`["a",1,true]`, "a,1,true"},
+		{`["",""]`, ","},
+		{`["a,b"]`, none},
+		{`["a","b,c"]`, none},
+		{`[","]`, none},
+		{`["a",null]`, none},
+		{`[null]`, none},
+		{`[["a,b"],null]`, `[["a,b"],null]`},
+		{`["a",{"b":1.0}]`, `["a",{"b":1.0}]`},
+		{`[{}]`, `[{}]`},
+		{`{}`, `{}`},
+		{`{ "b" : [ 1.0 , "<&>" ], "a" : null }`, `{"a":null,"b":[1.0,"<&>"]}`},
 	}
 	for _, test := range tests {
 		got, ok := HeaderValue(object(t, `{"c":`+test.claim+`}`)["c"])
@@ -196,6 +216,37 @@ func TestFormatted(t *testing.T) {
 	}
 }
 
+// A list of strings is joined in the same way as in HeaderValue; no other claim is.
+func TestJoinedTexts(t *testing.T) {
+	tests := []struct{ claim, want string }{
+		{`["a","b"]`, "a,b"},
+		{`["a"]`, "a"},
+		{`["","b"]`, ",b"},
+		{`["a,b"]`, none},
+		{`["a","b,c"]`, none},
+		{`["a",1]`, none},
+		{`["a",null]`, none},
+		{`[["a"]]`, none},
+		{`"a"`, none},
+		{`1`, none},
+		{`{}`, none},
+		{`null`, none},
+	}
+	for _, test := range tests {
+		claim := object(t, `{"c":`+test.claim+`}`)["c"]
+		got, ok := JoinedTexts(claim)
+		if !ok {
+			got = none
+		}
+		if got != test.want {
+			t.Errorf("%s: got %q, want %q", test.claim, got, test.want)
+		}
+		if written, hasValue := HeaderValue(claim); ok && (!hasValue || written != got) {
+			t.Errorf("%s: got %q, want %q as HeaderValue has it", test.claim, got, written)
+		}
+	}
+}
+
 func TestTextsAndWords(t *testing.T) {
 	tests := []struct {
 		claim   string
@@ -233,8 +284,20 @@ func TestNumber(t *testing.T) {
 		want    float64
 		isRight bool
 	}{
-		{`1`, 1, true}, {`-1.5e2`, -150, true}, {`0`, 0, true}, {`1e308`, 1e308, true}, {`1e-400`, 0, true},
-		{`1e400`, 0, false}, {`-1e400`, 0, false}, {`"1"`, 0, false}, {`true`, 0, false}, {`null`, 0, false}, {`[1]`, 0, false},
+		{`1`, 1, true},
+		{`-1.5e2`, -150, true},
+		{`0`, 0, true},
+		{`1e308`, 1e308, true},
+		{`1e-400`, 0, true},
+		{`1e400`, 0, false},
+		{`-1e400`, 0, false},
+		{`"1"`, 0, false},
+		{`true`, 0, false},
+		{`null`, 0, false},
+		{`[1]`, 0, false},
+	}
+	if got, ok := Number(1.5); got != 1.5 || !ok {
+		t.Errorf("a float: got %v, %t, want 1.5", got, ok)
 	}
 	for _, test := range tests {
 		got, ok := Number(object(t, `{"c":`+test.claim+`}`)["c"])

@@ -11,9 +11,20 @@ import (
 
 // algorithms are those of RFC 7518 3.1 that are served, and of RFC 8037 and 9864, each with a key that is for it.
 var algorithms = []struct{ alg, key string }{
-	{"HS256", "secret"}, {"HS384", "secret"}, {"HS512", "secret"},
-	{"RS256", "RSA"}, {"RS384", "RSA"}, {"RS512", "RSA"}, {"PS256", "RSA"}, {"PS384", "RSA"}, {"PS512", "RSA"},
-	{"ES256", "P-256"}, {"ES384", "P-384"}, {"ES512", "P-521"}, {"EdDSA", "Ed25519"}, {"Ed25519", "Ed25519"},
+	{"HS256", "secret"},
+	{"HS384", "secret"},
+	{"HS512", "secret"},
+	{"RS256", "RSA"},
+	{"RS384", "RSA"},
+	{"RS512", "RSA"},
+	{"PS256", "RSA"},
+	{"PS384", "RSA"},
+	{"PS512", "RSA"},
+	{"ES256", "P-256"},
+	{"ES384", "P-384"},
+	{"ES512", "P-521"},
+	{"EdDSA", "Ed25519"},
+	{"Ed25519", "Ed25519"},
 }
 
 // keyNamed is a key that signs and verifies, of algorithms' names.

@@ -93,8 +93,16 @@ func TestPublicKeyAsSecret(t *testing.T) {
 
 func TestDecodeAnyBase64(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"", ""}, {"Zm9vYg==", "foob"}, {"Zm9vYg", "foob"}, {" Zm9v\r\n\tYg= =\n", "foob"}, {"+/+/", "\xfb\xff\xbf"}, {"-_-_", "\xfb\xff\xbf"},
-		{"+_+_", "an error"}, {"Zm9vY", "an error"}, {"Zm9v!", "an error"}, {"=Zm9v", "an error"},
+		{"", ""},
+		{"Zm9vYg==", "foob"},
+		{"Zm9vYg", "foob"},
+		{" Zm9v\r\n\tYg= =\n", "foob"},
+		{"+/+/", "\xfb\xff\xbf"},
+		{"-_-_", "\xfb\xff\xbf"},
+		{"+_+_", "an error"},
+		{"Zm9vY", "an error"},
+		{"Zm9v!", "an error"},
+		{"=Zm9v", "an error"},
 	}
 	for _, test := range tests {
 		got, err := jose.DecodeAnyBase64(test.text)

@@ -298,9 +298,9 @@ func TestKeySetURL(t *testing.T) {
 	const issuer = "https://issuer.example"
 	tests := []struct{ document, want, problem string }{
 		{`{"issuer":"https://issuer.example","jwks_uri":"https://keys.example/jwks"}`, "https://keys.example/jwks", ""},
-		{`{"issuer":"https://issuer.example/","jwks_uri":"https://keys.example/jwks"}`, "", "is of the issuer"},
-		{`{"issuer":null,"jwks_uri":"https://keys.example/jwks"}`, "", "is of the issuer"},
-		{`{"jwks_uri":"https://keys.example/jwks"}`, "", "is of the issuer"},
+		{`{"issuer":"https://issuer.example/","jwks_uri":"https://keys.example/jwks"}`, "", "names another issuer"},
+		{`{"issuer":null,"jwks_uri":"https://keys.example/jwks"}`, "", "names another issuer"},
+		{`{"jwks_uri":"https://keys.example/jwks"}`, "", "names another issuer"},
 		{`{"issuer":"https://issuer.example"}`, "", "jwks_uri"},
 		{`{"issuer":"https://issuer.example","jwks_uri":"http://keys.example/jwks"}`, "", "from https to http"},
 		{`{"issuer":"https://issuer.example","jwks_uri":"/jwks"}`, "", "jwks_uri"},

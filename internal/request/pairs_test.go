@@ -98,7 +98,7 @@ func TestTooManyPairs(t *testing.T) {
 }
 
 func TestValueOf(t *testing.T) {
-	for pair, want := range map[string]string{"a=b": "b", "a": "", "a=": "", "a=b=c": "b=c", "=b": "b", "": "", " a = b ": " b "} {
+	for pair, want := range map[string]string{"a=b": "b", "a": "", "a=": "", "a=b=c": "b=c", "=b": "b", "": "", "a\t=\tb": "\tb"} {
 		if got := request.ValueOf(pair); got != want {
 			t.Errorf("%q: got %q, want %q", pair, got, want)
 		}
