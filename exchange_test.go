@@ -247,6 +247,7 @@ func TestExchangeRefuses(t *testing.T) {
 		{"too old", nil, good(claims{"iat": now - 301}), "401 token_too_old"},
 		{"too old for a shorter maxAge", options{"exchange": mapping(nil, map[string]any{"maxAge": "9s"})}, good(nil), "401 token_too_old"},
 		{"of no age", nil, good(claims{"iat": nil}), "401 token_too_old"},
+		{"of no age, for any maxAge", options{"exchange": mapping(nil, map[string]any{"maxAge": "876000h"})}, good(claims{"iat": nil}), "401 token_too_old"},
 		{"of an age that is null", nil, good(claims{"iat": rawJSON("null")}), "401 token_too_old"},
 		{"a session that is over", nil, good(claims{"auth_time": now - 86401}), "401 session_ended"},
 		{"a session that is over to the second", nil, good(claims{"auth_time": now - 86400}), "401 session_ended"},
@@ -271,24 +272,26 @@ func TestExchangeRefuses(t *testing.T) {
 		{"no key to sign with", options{"signingSecret": "/nonexistent/secret"}, good(nil), "503 keys_unavailable"},
 	}
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
-		base := exchangeOptions(t, nil)
-		for _, test := range tests {
-			handler, service := e.Middleware(t, base.With(test.options))
-			header := http.Header{"Cookie": {"session=" + minted.Token(t, own.With(claims{"aud": "api"}))}}
-			if test.token != "" {
-				header["Authorization"] = []string{"Bearer " + test.token}
-			}
-			for n := 0; n < 2; n++ { // Nothing is remembered.
-				rec := post(t, handler, header)
-				if got := bothways.Outcome(t, rec); got != test.want {
-					t.Errorf("%s: got %s %s, want %s", test.name, got, rec.Body, test.want)
+		bearer := exchangeOptions(t, nil)
+		for _, base := range []options{bearer, bearer.With(options{"cookie": map[string]any{"name": "session"}})} {
+			for _, test := range tests {
+				handler, service := e.Middleware(t, base.With(test.options))
+				header := http.Header{"Cookie": {"session=" + minted.Token(t, own.With(claims{"aud": "api"}))}}
+				if test.token != "" {
+					header["Authorization"] = []string{"Bearer " + test.token}
 				}
-				if h := rec.Header(); h["Set-Cookie"] != nil || h["Authorization"] != nil || h.Get("Cache-Control") != "no-store" {
-					t.Errorf("%s: got the headers %v, want no token, and no cookie cleared", test.name, h)
+				for n := 0; n < 2; n++ { // Nothing is remembered.
+					rec := post(t, handler, header)
+					if got := bothways.Outcome(t, rec); got != test.want {
+						t.Errorf("%s: got %s %s, want %s", test.name, got, rec.Body, test.want)
+					}
+					if h := rec.Header(); h["Set-Cookie"] != nil || h["Authorization"] != nil || h.Get("Cache-Control") != "no-store" {
+						t.Errorf("%s: got the headers %v, want no token, and no cookie cleared", test.name, h)
+					}
 				}
-			}
-			if service.Calls() != 0 {
-				t.Errorf("%s: a service was called", test.name)
+				if service.Calls() != 0 {
+					t.Errorf("%s: a service was called", test.name)
+				}
 			}
 		}
 	})
