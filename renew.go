@@ -210,7 +210,7 @@ var errNoSigner = errors.New("there is no key that can sign")
 func wholeSeconds(at time.Duration) string { return strconv.FormatInt(int64(at/time.Second), 10) }
 
 // replaceMembers writes a JSON object again, byte for byte, but for the members that are replaced where they are there, and
-// those that are added where they are not. Both are JSON texts.
+// those that are added where they are not, or null. Both are JSON texts.
 func replaceMembers(object []byte, replaced, added map[string]string) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if _, err := decoder.Token(); err != nil {
@@ -234,6 +234,9 @@ func replaceMembers(object []byte, replaced, added map[string]string) (string, e
 			return "", err
 		}
 		other, isReplaced := replaced[name]
+		if !isReplaced && string(value) == "null" {
+			other, isReplaced = added[name]
+		}
 		if isReplaced {
 			written = append(written, `"`+name+`":`+other)
 		} else {

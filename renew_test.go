@@ -505,7 +505,7 @@ func TestRenewedTokenTooLong(t *testing.T) {
 		for _, test := range []struct {
 			pad     int
 			renewed bool
-		}{{5990, true}, {6020, false}} {
+		}{{5955, true}, {6020, false}} {
 			due := minted.Token(t, minted.Due().With(claims{"pad": strings.Repeat("x", test.pad)}))
 			if len(due) > 8192 {
 				t.Fatalf("got a token of %d bytes", len(due))
