@@ -288,5 +288,5 @@ func deliverExchanged(s *settings, rw http.ResponseWriter, req *http.Request, is
 	h["Content-Type"] = []string{"application/json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	rw.WriteHeader(http.StatusOK)
-	_, _ = rw.Write([]byte(body)) //nolint:gosec // See above. A failure means that the client is gone.
+	_, _ = rw.Write([]byte(body)) // A failure means that the client is gone.
 }

@@ -76,7 +76,7 @@ var (
 	refuseIssuer     = invalidToken("wrong_issuer", "the token is from another issuer")
 	refuseAudience   = invalidToken("wrong_audience", "the token is for another audience")
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
-	refuseTooOld     = neverValid("token_too_old", "the token was issued too long ago to be exchanged")
+	refuseTooOld     = invalidToken("token_too_old", "the token was issued too long ago to be exchanged")
 	refuseEnded      = neverValid("session_ended", "the session has ended")
 
 	refuseCrossSite = newRefusal(refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"})
