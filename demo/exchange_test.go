@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 	"github.com/zitadel/oidc/v3/pkg/client/tokenexchange"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
 	"github.com/slidingjwt/slidingjwt/demo/internal/provider"
-	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // TestExchange has users log in at a real OpenID provider, and go on in sessions of the gateway's own: by a header and as a cookie,
