@@ -34,8 +34,8 @@ type mappedClaim struct {
 
 const defaultExchangeMaxAge = 5 * time.Minute
 
-// unmappable are the claims that say who speaks for a session, for whom, since when and for how long. They are the gateway's to
-// set, so that no claim of a presented token stands for one; and cnf, since no proof of that key was seen (RFC 7800 3.1).
+// unmappable are the claims that the gateway sets, so that no claim of a presented token takes their place; and nbf and cnf, which a
+// session must not have: nobody has checked the proof of that key (RFC 7800 3.1).
 var unmappable = map[string]bool{
 	"iss": true, "aud": true, "iat": true, "exp": true, "nbf": true, "jti": true, "auth_time": true, "sid": true, "idp": true, "cnf": true,
 }
@@ -110,8 +110,8 @@ func warnOfSubjects(c *Config) {
 	}
 }
 
-// exchanging answers on a route where a trusted issuer's token becomes a session of one's own (after RFC 8693). No service is
-// behind it. A presented token is verified each time and not remembered: it is for this one request.
+// exchanging answers on a route where a trusted issuer's token becomes a session of your own (after RFC 8693), and never calls the
+// service. A presented token is verified each time and not remembered, since it is used once.
 func exchanging(in *instance, name string) http.HandlerFunc {
 	s := in.settings
 	return func(rw http.ResponseWriter, req *http.Request) {
@@ -123,15 +123,15 @@ func exchanging(in *instance, name string) http.HandlerFunc {
 			issued, r = exchange(in, token, name, at)
 		}
 		if r != nil {
-			refuse(s, rw, req, name, r, credential{}) // The cookie stays: it is that of a session before.
+			refuse(s, rw, req, name, r, credential{}) // The cookie is an earlier session's, and is not cleared.
 			return
 		}
 		deliverExchanged(s, rw, req, issued)
 	}
 }
 
-// presentedToken finds the token to exchange. No other site's page may have a cookie set: the user would go on in the session of
-// whoever wrote that page, and take it for his own (login CSRF). The cookie itself is no place to look at: compile leaves it out.
+// presentedToken finds the token to exchange. Another site's page must not make a browser take a session cookie: it could
+// log the user in as somebody else (login CSRF). The cookie itself is not read: compile sets no finder for it.
 func presentedToken(s *settings, req *http.Request) (string, *refusal) {
 	switch {
 	case isExcessive(s, req):
@@ -148,7 +148,7 @@ func presentedToken(s *settings, req *http.Request) (string, *refusal) {
 	return c.token, r
 }
 
-// exchange verifies a token and begins a session with it. Its key is that of a trusted issuer: see instance.hasOnlyTrusted.
+// exchange verifies a token and begins a session with it. That only a trusted issuer's key counts is what instance.hasOnlyTrusted sees to.
 func exchange(in *instance, token, name string, at time.Duration) (*renewal, *refusal) {
 	s := in.settings
 	v, _, r := verify(in, token, at)
@@ -209,7 +209,7 @@ func exactClaims(token string) (map[string]any, error) {
 	return all, err
 }
 
-// authTimeOf is when the user logged in, as far as the presented token says: a session does not begin later by being exchanged.
+// authTimeOf is when the user logged in, as far as the presented token says. An exchange does not make the session younger.
 func authTimeOf(v *verified, all map[string]any, now time.Duration) (time.Duration, *refusal) {
 	authTime := v.times.issuedAt
 	if claim := all["auth_time"]; claim != nil {
@@ -265,15 +265,15 @@ func exchangedClaims(s *settings, token string, all map[string]any, now, expires
 	return string(payload), nil
 }
 
-// sessionOf is the sid of a token that names none, always the same one: whoever exchanges a token twice has one session that can
-// be revoked. The signature does not count, since of an ECDSA one anybody can make a second.
+// sessionOf makes a sid for a token without one. It is the same each time, so that a token that is exchanged twice begins one session,
+// which can be revoked. The signature is left out: anybody can turn an ECDSA signature into a second valid one.
 func sessionOf(token string) string {
 	sum := sha256.Sum256([]byte(token[:strings.LastIndex(token, ".")]))
 	return jose.Base64.EncodeToString(sum[:idBytes])
 }
 
-// deliverExchanged answers with a session's first token: as the cookie, which no script has to see, else in the header and in the
-// JSON of RFC 8693 2.2.1.
+// deliverExchanged answers with a session's first token: as the cookie if one is configured, else in the header and in
+// the JSON of RFC 8693 2.2.1.
 func deliverExchanged(s *settings, rw http.ResponseWriter, req *http.Request, issued *renewal) {
 	h := rw.Header()
 	if s.cookie != nil {
@@ -282,7 +282,7 @@ func deliverExchanged(s *settings, rw http.ResponseWriter, req *http.Request, is
 		return
 	}
 	deliver(s, h, req, credential{inHeader: true}, issued, issued.at)
-	// A token is base64url and dots, which JSON has as they are.
+	// A token is base64url and dots, which need no escapes in JSON.
 	body := `{"access_token":"` + issued.token + `","issued_token_type":"urn:ietf:params:oauth:token-type:jwt","token_type":"Bearer","expires_in":` +
 		wholeSeconds(issued.expires-issued.at) + "}\n"
 	h["Content-Type"] = []string{"application/json"}

@@ -141,7 +141,7 @@ func newInstance(c *Config) (*instance, error) {
 	}
 	in.endpoints = append(in.endpoints, in.unnamed...)
 	hasOthers := len(in.unnamed) > 0 || c.SigningSecret != "" || c.PrivateKey != "" || c.PublicKey != "" || c.JWKSFile != ""
-	in.hasOnlyTrusted = !hasOthers || s.exchange.isOn // Nobody else's tokens are exchanged, and least of all one's own.
+	in.hasOnlyTrusted = !hasOthers || s.exchange.isOn // Your own tokens, too, are not exchanged.
 	return in, nil
 }
 

@@ -108,7 +108,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	}
 	if c.Cookie.Name != "" {
 		s.cookie = newCookie(c.Cookie)
-		if !s.exchange.isOn { // What it has is a session already, or nothing for an exchange.
+		if !s.exchange.isOn { // An exchange takes no token from the cookie.
 			s.cookies = request.CookieFinder(c.Cookie.Name)
 		}
 	}
