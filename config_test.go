@@ -260,7 +260,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"timeoutSeconds 0", options{"clientConfig": map[string]any{"timeoutSeconds": 0}}, []string{"clientConfig.timeoutSeconds: 0 is not between 1 and 300"}},
 		{"timeoutSeconds 301", options{"clientConfig": map[string]any{"timeoutSeconds": 301}}, []string{"clientConfig.timeoutSeconds: 301"}},
 		{"maxRetries -1", options{"clientConfig": map[string]any{"maxRetries": -1}}, []string{"clientConfig.maxRetries: -1"}},
-		{"a client certificate without its key", options{"clientConfig": map[string]any{"tls": stringMap("cert", "./cert.pem")}}, []string{"clientConfig.tls: cert and key are given together"}},
+		{"a client certificate without its key", options{"clientConfig": map[string]any{"tls": stringMap("cert", "./cert.pem")}}, []string{"clientConfig.tls: cert and key need each other"}},
 		{"no authority", options{"clientConfig": map[string]any{"tls": stringMap("ca", "no PEM")}}, []string{"clientConfig.tls: "}},
 
 		// The rest.
@@ -277,7 +277,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"audience empty", options{"audience": []string{"api", ""}}, []string{`audience: "" is empty`}},
 		{"tokenKey with a control character", options{"tokenKey": "a\x00"}, []string{`tokenKey: "a\x00"`}},
 		{"tokenType with a control character", options{"tokenType": "JWT,a\x01"}, []string{`tokenType: "a\x01"`}},
-		{"tokenType without a type", options{"tokenType": "application/"}, []string{`tokenType: "application/" names no type`}},
+		{"tokenType without a type", options{"tokenType": "application/"}, []string{`tokenType: "application/" is not a type`}},
 		{"claims malformed", options{"claims": "Equals(`a`"}, []string{"claims: \"Equals(`a`\": column 11: "}},
 		{
 			"all at once",

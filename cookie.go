@@ -11,7 +11,7 @@ import (
 // cookie is the cookie that carries the token, with its attributes (RFC 6265bis 4.1).
 type cookie struct {
 	name           string
-	before, behind string // the attributes around Max-Age, as they are written
+	before, behind string // the text of the attributes before and behind Max-Age
 	isSessionOnly  bool
 }
 
@@ -25,7 +25,7 @@ func newCookie(c CookieConfig) *cookie {
 	return &cookie{name: c.Name, before: before, behind: behind, isSessionOnly: c.SessionOnly}
 }
 
-// line sets the cookie to a token for a time.
+// line is the Set-Cookie that sets the cookie to a token, for the token's remaining lifetime.
 func (c *cookie) line(token string, lifetime time.Duration) string {
 	age := "; Max-Age=" + wholeSeconds(lifetime)
 	if c.isSessionOnly {
@@ -34,13 +34,13 @@ func (c *cookie) line(token string, lifetime time.Duration) string {
 	return c.name + "=" + token + c.before + age + c.behind
 }
 
-// clearing ends the cookie.
+// clearing is the Set-Cookie that deletes the cookie.
 func (c *cookie) clearing() string { return c.name + "=" + c.before + "; Max-Age=0" + c.behind }
 
 const maxCookie = 4096 // bytes of a Set-Cookie's name, value and attributes (RFC 6265bis 5.6)
 
-// setCookie sets the cookie, and says whether a browser would keep it. A shared cache keeps nothing of the response, even if the
-// service says otherwise to it alone (RFC 9213 2.2).
+// setCookie sets the cookie, and says whether it did: not one that is longer than browsers keep. It also keeps shared caches from
+// storing the response, even if the service has a Cache-Control for them alone (RFC 9213 2.2).
 func setCookie(s *settings, h http.Header, r *renewal, now time.Duration) bool {
 	line := s.cookie.line(r.token, r.expires-now)
 	if len(line) > maxCookie {

@@ -1,18 +1,19 @@
 package slidingjwt
 
-// The remembered path, written for the interpreter. It serves what is usual at a glance: a known token in its usual header, on a
-// request with nothing unusual about it. Whatever is not is for the story in guard.go, which gives the same answer to this, too.
+// The remembered path, written for the interpreter. It serves the most frequent kind of request: a remembered token in the usual
+// header, and nothing else that needs attention. Every other request goes to guard in guard.go, which would give the same answer
+// to these.
 //
-// Yaegi: compiled code that calls an interpreted function allocates each of its variables and expressions, an && and those of
-// branches not taken as well. So there are few, and conditions are nested. A closure is cheaper than a type with ServeHTTP, a
-// header's slice that is set cheaper than a method of http.Header, and the clock as a time since 1970 is one call.
+// Yaegi: when compiled code calls an interpreted function, each variable and expression of the function is allocated, each && and
+// those of branches that are not taken included. So there are few, and conditions are nested. A closure is cheaper than a type
+// with ServeHTTP, setting a header's slice is cheaper than a method of http.Header, and reading the clock as a time since 1970
+// takes one call.
 
 import (
 	"net/http"
 	"strings"
 	"time"
 
-	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
@@ -25,18 +26,14 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 	if s.headerName == "" {
 		return func(rw http.ResponseWriter, req *http.Request) { guard(in, next, name, rw, req) }
 	}
-	tokenHeader := s.headerName
+	tokenHeader, removed := s.headerName, s.removed
 	unsurprising, nowhere := s.unsurprising, request.Nowhere
-	removed := tokenHeader
-	if s.keepsToken {
-		removed = "" // No header has that name.
-	}
 	atAGlance := func(rw http.ResponseWriter, req *http.Request) {
 		h := req.Header
 		line := h[tokenHeader]
 		if len(line) == 1 {
 			if req.Trailer == nil {
-				if req.ContentLength >= 0 { // Else it may have trailers.
+				if req.ContentLength >= 0 { // A chunked body may bring trailers.
 					if len(h) <= maxHeaders {
 						if h.WriteSubset(nowhere, unsurprising) != nil {
 							if !isUsual(s, h) {
@@ -80,8 +77,8 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 	}
 }
 
-// isUsual says whether headers that are not all ordinary hold nothing that is for the story: a cookie that may carry a token, a
-// connection option, an upgrade, a preflight's question. Then it removes the spellings of claim headers among them.
+// isUsual says whether unknown headers hold nothing that guard has to look at: a cookie that may carry a token, a connection
+// option, an upgrade, or a preflight's question. If so, it removes the spellings of claim headers among them.
 func isUsual(s *settings, h http.Header) bool {
 	if h["Connection"] != nil || h["Upgrade"] != nil || h["Access-Control-Request-Method"] != nil || s.cookies != nil && h["Cookie"] != nil {
 		return false
@@ -92,42 +89,40 @@ func isUsual(s *settings, h http.Header) bool {
 	return true
 }
 
-// seen serves or refuses a request of which only the token's verdict, or its renewal, is not known at a glance.
+// seen serves or refuses a request with nothing unusual but a token that is not remembered, not valid now, or due for renewal.
 func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, lines []string) {
-	line, prefix := lines[0], in.settings.prefix
-	if len(line) > len(prefix)+jose.MaxTokenBytes || line == "" || !strings.HasPrefix(line, prefix) || strings.LastIndexAny(line, unwanted) >= len(prefix) {
-		guard(in, next, name, rw, req)
+	line := lines[0]
+	if len(line) > maxLineBytes || strings.LastIndexAny(line, unwanted) != in.settings.lastSpace || !strings.HasPrefix(line, in.settings.prefix) || line == in.settings.prefix {
+		guard(in, next, name, rw, req) // It says what is wrong with the line.
 		return
 	}
 	now := time.Since(epoch)
 	v, r := judge(in, line, now)
+	if in.settings.username != nil {
+		nameRequest(req, v)
+	}
 	if r != nil {
 		refuse(in.settings, rw, req, name, r, credential{})
 		return
 	}
 	if now >= v.renewAt && req.Header[in.settings.renewal.unless] == nil {
-		r = renewAtAGlance(in, rw, req, line[len(prefix):], v, now)
+		r = renewAtAGlance(in, rw, req, line, v, now)
 		if r != nil {
 			refuse(in.settings, rw, req, name, r, credential{})
 			return
 		}
 	}
-	if in.settings.username != nil {
-		req.URL.User = v.user // Nil, too: what the client wrote there is nobody's name.
-	}
 	h := req.Header
 	for _, claim := range v.headers {
 		h[claim.name] = claim.values
 	}
-	if !in.settings.keepsToken {
-		delete(h, in.settings.headerName)
-	}
+	delete(h, in.settings.removed)
 	next.ServeHTTP(rw, req)
 }
 
 // renewAtAGlance adds the renewed token to the response, if there is one. It says why a token is refused whose session is over.
-func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, token string, v *verified, now time.Duration) *refusal {
-	r, over := renew(in, token, v, now)
+func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, line string, v *verified, now time.Duration) *refusal {
+	r, over := renew(in, line[len(in.settings.prefix):], v, now)
 	if r != nil {
 		h := rw.Header()
 		h[in.settings.renewal.header] = r.line
@@ -136,7 +131,7 @@ func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, tok
 	return over
 }
 
-// unsurprisingHeaders are the ordinary ones that may come with a request that is served at a glance.
+// unsurprisingHeaders are the ordinary headers that a request may have without isUsual looking at it.
 func unsurprisingHeaders(ordinary map[string]bool, tokenHeader string, hasCookie bool) map[string]bool {
 	names := map[string]bool{tokenHeader: true}
 	for name := range ordinary {

@@ -7,9 +7,9 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
-// guard is the story of a request to a guarded route, in order: what is too much, what a client may not send, the token and its
-// verdict, the renewal, the claims in the token's place, the service. Nothing touches the response's headers once the service
-// is called.
+// guard is the story of a request to a guarded route. In order, it refuses what has too many parts, removes what a client may not
+// send, finds and judges the token, renews it if it is due, puts the claims in its place, and calls the service. After that
+// nothing touches the response's headers.
 func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
 	s := in.settings
 	at := time.Since(epoch)
@@ -19,11 +19,11 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 	}
 	removeSpellings(s, req)
 	if s.username != nil {
-		req.URL.User = nil // What the client wrote there is nobody's name.
+		req.URL.User = nil // The client's own entry must not appear as the user in the access log.
 	}
 	if request.IsPreflight(req) {
 		request.RemoveOverrides(req)
-		removeToken(s, req) // It was not verified.
+		removeToken(s, req) // An unverified token must not reach the service.
 		next.ServeHTTP(rw, req)
 		return
 	}
@@ -40,10 +40,10 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 		return
 	}
 	if s.claimHeaders != nil {
-		request.GuardTrailers(req, s.claimHeaders) // Behind findToken, which may read the body.
+		request.GuardTrailers(req, s.claimHeaders) // After findToken, which may replace the body.
 	}
 	if c.token == "" {
-		removeElsewhere(s, req) // An empty cookie, say.
+		removeElsewhere(s, req) // What is left is an empty cookie, for example.
 		next.ServeHTTP(rw, req)
 		return
 	}

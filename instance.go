@@ -11,8 +11,8 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
 )
 
-// instance is a configuration at work: its settings, which do not change, and what does. Every middleware with the same options
-// shares one, across routers and reloads.
+// instance is a configuration at work: its settings, which do not change, and the keys, tokens and renewals, which do. All
+// middlewares with the same options share one, across routers and reloads.
 type instance struct {
 	settings  *settings
 	own       *keysource.Own
@@ -28,13 +28,13 @@ type instance struct {
 	outliving      sync.Once // a token that lives longer than maxSession was seen
 }
 
-// lookAtKeys reads changed key files, starts the refresh of key sets that are old, and begins a generation of the memory when
-// keys have changed, if that is due: on the first request, and then on the first one after each second.
+// lookAtKeys checks whether keys have changed, if that is due: on the first request, and then at most once a second. It reads
+// changed key files, starts to refresh old key sets, and begins a new generation of the memory if a key has changed.
 func lookAtKeys(in *instance, at time.Duration) {
 	if !in.memory.startLook() {
 		return
 	}
-	scheduleLook(in) // Before the look, which a file may hold up.
+	scheduleLook(in) // First, since reading a file can take long.
 	in.own.Look()
 	ring := keysource.Current(in.own)
 	sets := make([]*jose.KeySet, len(in.endpoints))
@@ -50,7 +50,7 @@ func lookAtKeys(in *instance, at time.Duration) {
 	}
 }
 
-// scheduleLook has the keys looked at again after a while, if they can change.
+// scheduleLook makes the next look at the keys due after a second, if they can change.
 func scheduleLook(in *instance) {
 	if in.own.Watches() || len(in.endpoints) > 0 {
 		m := in.memory
@@ -58,15 +58,15 @@ func scheduleLook(in *instance) {
 	}
 }
 
-// lease says since when an instance is not in use. Traefik cancels the context of New at the next reload, and calls New again for
-// what is still in use.
+// lease records since when an instance is unused. Traefik cancels the context of New at the next reload, and calls New again for
+// the middlewares that are still in use.
 type lease struct {
 	instance  *instance
-	ctx       context.Context //nolint:containedctx // It is kept for its state alone.
+	ctx       context.Context //nolint:containedctx // Only whether it was cancelled is of interest.
 	idleSince int64           // in seconds; 0: in use
 }
 
-// registry keeps what is costly across middlewares and reloads.
+// registry keeps instances and key endpoints, which are costly to make, across middlewares and reloads.
 var registry = struct {
 	mu        sync.Mutex
 	leases    map[string]*lease
@@ -79,10 +79,10 @@ const (
 	sweepEvery = 60
 )
 
-// instanceOf returns the instance of a configuration, made only for options that are not known. Traefik calls New for one
-// router after the other, so what is known costs little, and nothing is made twice.
+// instanceOf returns the instance of a configuration, and makes one only if there is none with the same options. Traefik calls New
+// for one router after the other, so two calls never make the same instance.
 func instanceOf(ctx context.Context, c *Config) (*instance, error) {
-	options, err := json.Marshal(c) //nolint:gosec // It stays here: it is what the options are known by.
+	options, err := json.Marshal(c) //nolint:gosec // It is only a key of the registry.
 	if err != nil {
 		return nil, unwritable(c)
 	}
@@ -110,7 +110,8 @@ func instanceOf(ctx context.Context, c *Config) (*instance, error) {
 	return in, nil
 }
 
-// unwritable says what is wrong with options that JSON cannot write: one that does not exist, as those that do can be.
+// unwritable says what is wrong with options that JSON cannot write. That can only be an unknown one, which newInstance refuses by
+// name.
 func unwritable(c *Config) error {
 	if _, err := newInstance(c); err != nil {
 		return err
@@ -118,7 +119,7 @@ func unwritable(c *Config) error {
 	return errors.New("the options cannot be read")
 }
 
-// newInstance compiles a configuration and sets it to work. It never waits for the network.
+// newInstance makes the instance of a configuration. It never waits for the network.
 func newInstance(c *Config) (*instance, error) {
 	s, own, err := compile(c)
 	if err != nil {
@@ -126,7 +127,7 @@ func newInstance(c *Config) (*instance, error) {
 	}
 	in := &instance{
 		settings: s, own: own, trusted: map[string]*keysource.Endpoint{},
-		memory: newMemory(c.CacheSize), renewals: newRenewals(), confirmations: newConfirmations(s.confirm),
+		memory: newMemory(c.CacheSize, keysource.Current(own)), renewals: newRenewals(), confirmations: newConfirmations(s.confirm),
 	}
 	if c.JWKSURL != "" {
 		in.unnamed = append(in.unnamed, sharedEndpoint(TrustedIssuer{JWKSURL: c.JWKSURL}, c.ClientConfig))
@@ -141,13 +142,14 @@ func newInstance(c *Config) (*instance, error) {
 		}
 	}
 	in.endpoints = append(in.endpoints, in.unnamed...)
-	in.hasOnlyTrusted = len(in.unnamed) == 0 && c.SigningSecret == "" && c.PrivateKey == "" && c.PublicKey == "" && c.JWKSFile == ""
+	hasOthers := len(in.unnamed) > 0 || c.SigningSecret != "" || c.PrivateKey != "" || c.PublicKey != "" || c.JWKSFile != ""
+	in.hasOnlyTrusted = !hasOthers || s.exchange.isOn // Your own tokens, too, are not exchanged.
 	return in, nil
 }
 
-// sharedEndpoint returns a key endpoint, and one that is known already with all that was fetched.
+// sharedEndpoint returns the key endpoint with these options, with the keys that it has fetched if it is in use already.
 func sharedEndpoint(trusted TrustedIssuer, client ClientConfig) *keysource.Endpoint {
-	text, err := json.Marshal([]any{trusted.Issuer, trusted.JWKSURL, trusted.BearerToken, client}) //nolint:gosec // It stays here.
+	text, err := json.Marshal([]any{trusted.Issuer, trusted.JWKSURL, trusted.BearerToken, client})
 	registry.mu.Lock()
 	endpoint := registry.endpoints[string(text)]
 	if endpoint == nil || err != nil {
@@ -158,7 +160,7 @@ func sharedEndpoint(trusted TrustedIssuer, client ClientConfig) *keysource.Endpo
 	return endpoint
 }
 
-// sweep drops what has not been in use for ten minutes. The caller holds the lock.
+// sweep drops instances that have been unused for ten minutes, and the endpoints of no others. The caller holds the lock.
 func sweep(now int64) {
 	registry.nextSweep = now + sweepEvery
 	used := map[*keysource.Endpoint]bool{}

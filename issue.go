@@ -15,8 +15,8 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
-// issuing answers on a login route: what the login service says of the user in issue.header becomes a token. Whoever answers
-// on that route can be anyone to every service.
+// issuing is the handler of a login route: the claims with which the login service answers in issue.header become a token. Whoever
+// answers on that route can be any user to every service.
 func issuing(in *instance, next http.Handler, name string) http.HandlerFunc {
 	spelling := request.NewNames(in.settings.issue.header)
 	return func(rw http.ResponseWriter, req *http.Request) {
@@ -32,7 +32,7 @@ func issuing(in *instance, next http.Handler, name string) http.HandlerFunc {
 		if !w.done {
 			w.WriteHeader(http.StatusOK)
 		}
-		// What came as a trailer, under its name or announced by net/http's prefix; all of them behind a failure.
+		// Trailers, which may have net/http's prefix: the claims header, and all of them after a failure.
 		h := rw.Header()
 		for key := range h {
 			header, isTrailer := strings.CutPrefix(key, http.TrailerPrefix)
@@ -112,7 +112,7 @@ func (w *issuingWriter) issue(h http.Header, lines []string) error {
 		return errors.New("there is more than one claims header")
 	}
 	s := w.in.settings
-	now := time.Since(epoch).Truncate(time.Second) // Whole seconds, so that what remains is as configured.
+	now := time.Since(epoch).Truncate(time.Second) // So the token is valid for exactly the configured time.
 	expires := now + s.issue.lifetime
 	sessionEnd := now + s.renewal.maxSession
 	if sessionEnd < expires {
@@ -139,7 +139,7 @@ func (w *issuingWriter) issue(h http.Header, lines []string) error {
 	return nil
 }
 
-// issuedClaims completes the service's claims: those that say from whom, when and for how long a token is are the gateway's.
+// issuedClaims completes the service's claims. The issuer, the times and the ID are the gateway's, whatever the service says.
 func issuedClaims(s *settings, text string, now, expires time.Duration) (string, error) {
 	all, err := jose.StrictObject([]byte(text))
 	if err != nil {
@@ -152,6 +152,10 @@ func issuedClaims(s *settings, text string, now, expires time.Duration) (string,
 	if err != nil {
 		return "", err
 	}
+	sid, err := newTokenID()
+	if err != nil {
+		return "", err
+	}
 	delete(all, "iss")
 	if s.issuer != "" {
 		all["iss"] = s.issuer
@@ -160,6 +164,7 @@ func issuedClaims(s *settings, text string, now, expires time.Duration) (string,
 	all["auth_time"] = json.Number(wholeSeconds(now))
 	all["exp"] = json.Number(wholeSeconds(expires))
 	all["jti"] = jti
+	all["sid"] = sid
 	if r := readRegistered(&verified{}, all, now, 0); r != nil {
 		return "", errors.New("the claims header: " + r.phrase)
 	}

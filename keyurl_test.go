@@ -593,7 +593,7 @@ func TestPanicInFetch(t *testing.T) {
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		w := &panicWriter{}
 		e = e.LoggingTo(t, w)
-		endpoint := minted.Serving(t, minted.JWKSet(t, minted.NamedJWK(t, "x", pair).With(jwk{"use": "enc"}), minted.PublicJWK(t, pair)))
+		endpoint := minted.Serving(t, minted.JWKSet(t, minted.NamedJWK(t, "x", pair).With(jwk{"alg": "RS256"}), minted.PublicJWK(t, pair)))
 		handler, _ := e.Middleware(t, options{"jwksUrl": endpoint.URL, "clientConfig": once})
 		line := es256(t, "", pair, minted.Valid())
 		if got := bothways.Verdict(t, handler, line); got != "503 keys_unavailable" {

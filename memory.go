@@ -10,11 +10,10 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
 )
 
-// verified is what is known of a token whose signature was found right: all that a request needs of it, derived once. It does
-// not change.
+// verified is what is known of a token with a right signature: all that its requests need, worked out once. It does not change.
 type verified struct {
-	// From since to until the token needs nothing but its headers: it is valid, its claims suffice, and it is not due for
-	// renewal. The remembered path compares nothing else; whatever is not in between is judged by times and denied.
+	// From since to until the token is valid, its claims suffice, and it is not due for renewal, so a request needs nothing but
+	// its headers. The remembered path compares only these two; outside of them judge decides by times and denied.
 	since, until time.Duration
 	headers      []header // that it sets
 
@@ -22,15 +21,15 @@ type verified struct {
 	renewAt    time.Duration       // when it is due for renewal; farAway: never
 	authTime   time.Duration       // when the session began
 	typ        string              // the header's
-	user       *url.Userinfo       // whom the access log shows; nil: nobody
+	user       *url.Userinfo       // whom the access log shows; nil: no user
 	generation int64               // of the keys that it was verified with
 	denied     *refusal            // why its claims do not suffice, which time does not change; nil: they do
 	key        *jose.Key           // that verified it …
 	from       *keysource.Endpoint // … and where that key is from; nil: it is the operator's
 }
 
-// header is a request header and the claim in it. The slice is everybody's: a middleware behind this one may replace it, and
-// not write into it.
+// header is a request header and the claim in it. All requests with the token share the slice: a middleware behind this one may
+// replace it, but must not write into it.
 type header struct {
 	name   string
 	values []string
@@ -40,10 +39,10 @@ type header struct {
 // renewed, those are the ones that are no longer sent. A lookup takes no more than a read lock, and no lock is held across a
 // file, the network or a signature.
 //
-// A token is under the text that carries it in its usual header, which costs the remembered path nothing to make.
+// The key of a token is the whole line of its usual header, "Bearer " included, so the remembered path need not cut it.
 //
-// Once a look at the keys is due, all that a lookup could find is set aside until somebody has looked: so the remembered
-// path, which finds nothing then, need not ask.
+// Once a look at the keys is due, known and headers are set aside until a request has looked. The remembered path then finds
+// nothing and hands its request to judge, which looks; so it need not ask on each request whether a look is due.
 type memory struct {
 	mu         sync.RWMutex
 	known      map[string]*verified    // by keys of this generation
@@ -53,8 +52,8 @@ type memory struct {
 	isLookDue  bool
 	aside      aside // while a look is due
 
-	// A generation is what was verified between two changes of the keys. Tokens of generations before have to show that
-	// their key is still there.
+	// A generation is the time between two changes of the keys. A token that was verified in a former one counts again once its
+	// key was found in the present keys: see recallFormer.
 	generation int64
 	former     map[string]*verified
 
@@ -75,20 +74,20 @@ type aside struct {
 
 const (
 	maxRememberedHeaders = 1000
-	maxForgotten         = 32 // tokens, beyond those that have to go
+	maxForgotten         = 32 // tokens at once, beyond those that must go
 	lookEvery            = time.Second
 )
 
-// newMemory makes a memory for so many tokens. A first look at the keys is due.
-func newMemory(capacity int) *memory {
+// newMemory makes a memory for so many tokens, and the keys that were read by New. A first look at the keys is due.
+func newMemory(capacity int, ring *keysource.Ring) *memory {
 	return &memory{
-		capacity: capacity, isLookDue: true,
+		capacity: capacity, ring: ring, isLookDue: true,
 		known: map[string]*verified{}, headers: map[string]*jose.Header{}, former: map[string]*verified{},
 		aside: aside{known: map[string]*verified{}, headers: map[string]*jose.Header{}},
 	}
 }
 
-// recall returns what is known of a token; else what was known of it by the keys of a generation before.
+// recall returns what is known of a token in this generation, and what was known of it in a former one; nil for nothing.
 //
 // Yaegi: functions here, since a call of a method costs a microsecond more.
 func recall(m *memory, key string) (*verified, *verified) {
@@ -99,20 +98,18 @@ func recall(m *memory, key string) (*verified, *verified) {
 	return v, former
 }
 
-// recallHeader returns what is known of a token's header, nil if nothing is; and the operator's keys, and their generation.
-func recallHeader(m *memory, text string) (*jose.Header, *keysource.Ring, int64) {
+// recallLastHeader returns the header that was read last if it had that text; else nil.
+func recallLastHeader(m *memory, text string) *jose.Header {
 	m.mu.RLock()
-	h := m.headers[text]
-	if h == nil && m.lastText == text {
-		h = m.lastHeader
+	h := m.lastHeader
+	if m.lastText != text {
+		h = nil
 	}
-	ring := m.ring
-	generation := m.generation
 	m.mu.RUnlock()
-	return h, ring, generation
+	return h
 }
 
-// rememberLastHeader stores the header that was read last, whoever wrote it.
+// rememberLastHeader stores the header that was read last. It holds only one, since its token is not verified yet.
 func rememberLastHeader(m *memory, text string, h *jose.Header) {
 	m.mu.Lock()
 	m.lastText = strings.Clone(text) // It is part of a request's text.
@@ -120,7 +117,7 @@ func rememberLastHeader(m *memory, text string, h *jose.Header) {
 	m.mu.Unlock()
 }
 
-// rememberHeader stores the header of a token that was verified by keys of a generation: no stranger's text gets in.
+// rememberHeader stores the header of a token that was verified in a generation. So an attacker cannot fill the memory with headers.
 func rememberHeader(m *memory, text string, h *jose.Header, generation int64) {
 	m.mu.Lock()
 	if generation == m.generation && !m.isLookDue && len(m.headers) < maxRememberedHeaders {
@@ -133,7 +130,7 @@ func rememberHeader(m *memory, text string, h *jose.Header, generation int64) {
 // once per KiB that it begins, so that the bytes held are bounded too.
 func remember(m *memory, key string, v *verified) {
 	m.mu.Lock()
-	if v.generation == m.generation && !m.isLookDue { // Else the keys may be without its own by now.
+	if v.generation == m.generation && !m.isLookDue { // Otherwise its key may be gone by now.
 		if m.known[key] == nil && m.former[key] == nil {
 			m.queue = append(m.queue, key)
 			m.weight += len(key)>>10 + 1
@@ -175,7 +172,7 @@ func makeRoom(m *memory) {
 	}
 }
 
-// callForLook makes the next request look at the keys. It is all that a timer does.
+// callForLook makes the next request look at the keys. Timers call it; they do nothing else.
 func (m *memory) callForLook() {
 	m.mu.Lock()
 	if !m.isLookDue {
@@ -187,7 +184,7 @@ func (m *memory) callForLook() {
 	m.mu.Unlock()
 }
 
-// startLook says whether a look is due, and that the caller is who looks. The others go on with what is known.
+// startLook says whether the caller has to look at the keys. Of several requests only one has to; the others go on with what is known.
 func (m *memory) startLook() bool {
 	m.mu.RLock()
 	isDue := m.isLookDue
@@ -201,7 +198,7 @@ func (m *memory) startLook() bool {
 	return isDue
 }
 
-// bringBack ends that a look is due. The caller holds the lock.
+// bringBack makes the tokens known again that were set aside, and says whether they were. The caller holds the lock.
 func (m *memory) bringBack() bool {
 	if !m.isLookDue {
 		return false
@@ -212,8 +209,8 @@ func (m *memory) bringBack() bool {
 	return true
 }
 
-// endLook begins a generation if the keys have changed since the last look. It says whether the signer has, and whether the
-// look took so long that the next one had become due, and is this one.
+// endLook begins a new generation if the keys have changed since the last look. It says whether another key signs now, and whether
+// the look took so long that the next one became due meanwhile (this one counts for both).
 func (m *memory) endLook(r *keysource.Ring, sets []*jose.KeySet) (signerChanged, isLate bool) {
 	m.mu.Lock()
 	wasLate := m.bringBack()
@@ -236,7 +233,7 @@ func (m *memory) endLook(r *keysource.Ring, sets []*jose.KeySet) (signerChanged,
 	return isOther, wasLate
 }
 
-// signerID tells the keys that sign apart; empty if none does.
+// signerID is the ID of the key that signs; empty if none does.
 func signerID(r *keysource.Ring) string {
 	if r == nil || r.Signer == nil {
 		return ""
@@ -244,8 +241,8 @@ func signerID(r *keysource.Ring) string {
 	return r.Signer.ID
 }
 
-// distrust makes all that is known show its key again. The fewer are moved to the more, since nobody can look up anything
-// meanwhile. The caller holds the lock.
+// distrust makes all known tokens former ones. It moves the smaller map into the larger, because requests wait for the lock meanwhile.
+// The caller holds the lock.
 func (m *memory) distrust() {
 	few, many := m.known, m.former
 	if len(few) > len(many) {

@@ -28,7 +28,8 @@ func (p *problems) add(format string, args ...any) {
 	p.list = append(p.list, fmt.Errorf(format, args...))
 }
 
-// refuseBytes refuses options that are not UTF-8: JSON, which options are known by, has the same character for all such bytes.
+// refuseBytes refuses options that are not valid UTF-8. The registry keeps instances by their options' JSON, in which all such bytes
+// would be the same character, so two secrets could share an instance.
 func refuseBytes(p *problems, options any) {
 	value := reflect.ValueOf(options)
 	for i := 0; i < value.NumField(); i++ {
@@ -39,17 +40,7 @@ func refuseBytes(p *problems, options any) {
 	}
 }
 
-// trimSpace removes the spaces around the elements of lists: Traefik splits a label at its commas, and "a, b" means
-// a and b in the lists of its own middlewares.
-func trimSpace(lists ...[]string) {
-	for _, list := range lists {
-		for i := range list {
-			list[i] = strings.TrimSpace(list[i])
-		}
-	}
-}
-
-// duration parses an option's duration; empty is the fallback, and less than the least is a problem.
+// duration parses an option's duration, which is at least least; an empty text means the fallback.
 func duration(p *problems, option, text string, fallback, least time.Duration) time.Duration {
 	if text == "" {
 		return fallback
@@ -83,7 +74,7 @@ func validateTokenTypes(p *problems, types []string) []string {
 			p.add("tokenType: %q holds a control character", typ)
 		}
 		if jose.MediaType(typ) == "" {
-			p.add("tokenType: %q names no type", typ)
+			p.add("tokenType: %q is not a type (for example at+jwt)", typ)
 		}
 		media = append(media, jose.MediaType(typ))
 	}
@@ -93,7 +84,8 @@ func validateTokenTypes(p *problems, types []string) []string {
 // validateHeaderName returns the header that carries the token; empty if none does.
 func validateHeaderName(p *problems, c *Config) string {
 	if c.HeaderName == "" {
-		if c.Cookie.Name == "" && c.TokenKey == "" && !c.PublishJWKS && c.Issue.Header == "" && c.Logout.Redirect == "" {
+		hasCookie := c.Cookie.Name != "" && len(c.Exchange.Claims) == 0 // An exchange does not read it.
+		if !hasCookie && c.TokenKey == "" && !c.PublishJWKS && c.Issue.Header == "" && c.Logout.Redirect == "" {
 			p.add("headerName: without it, cookie and tokenKey there is no place for the token")
 		}
 		return ""
@@ -128,7 +120,7 @@ func validateCookie(p *problems, c CookieConfig) {
 	if site == "none" && !c.Secure {
 		p.add("cookie.sameSite: %q needs cookie.secure", c.SameSite)
 	}
-	// RFC 6265bis 4.1.3: browsers drop a cookie that breaks its prefix's promise. They ignore case.
+	// RFC 6265bis 4.1.3: browsers drop a cookie that breaks the rules of its prefix, in upper or lower case.
 	name := strings.ToLower(c.Name)
 	if strings.HasPrefix(name, "__host-") && (c.Domain != "" || c.Path != "/" || !c.Secure) {
 		p.add("cookie.name: %q needs no domain, the path / and secure (got domain %q, path %q, secure %t)", c.Name, c.Domain, c.Path, c.Secure)
@@ -153,14 +145,14 @@ func validateOrigins(p *problems, c CookieConfig) map[string]bool {
 	return origins
 }
 
-// unforwardable are the headers that mean something to HTTP itself, or carry credentials.
+// unforwardable are headers that control HTTP itself, or carry credentials.
 var unforwardable = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
 	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 	"Host": true, "Content-Length": true, "Cookie": true, "Set-Cookie": true,
 }
 
-// responseHeaders are those that the plugin sets beside the token's own.
+// responseHeaders are the other headers that the plugin sets in responses.
 var responseHeaders = map[string]bool{
 	"Token-Expires-In": true, "Session-Expires-In": true, "Cache-Control": true, "Access-Control-Expose-Headers": true,
 	"Content-Type": true, "Www-Authenticate": true, "Retry-After": true,
@@ -192,7 +184,7 @@ func validateForward(p *problems, headers map[string]string) []forwardedHeader {
 			p.add("forwardHeaders: the header %q carries the token itself", name)
 		}
 		if seen[request.Normalize(name)] {
-			p.add("forwardHeaders: %q is another spelling of a header that is there already", name)
+			p.add("forwardHeaders: %q is another spelling of a header in the map", name)
 		}
 		seen[request.Normalize(name)] = true
 		if strings.TrimSpace(strings.Split(headers[name], "|")[0]) == "" {
@@ -244,7 +236,7 @@ func validateClient(p *problems, c ClientConfig) {
 		p.add("clientConfig.maxRetries: %d is not between 0 and 100", c.MaxRetries)
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		p.add("clientConfig.tls: cert and key are given together or not at all")
+		p.add("clientConfig.tls: cert and key need each other")
 	}
 	if err := clientOf(c).Check(); err != nil {
 		p.add("clientConfig.tls: %w", err)
@@ -428,7 +420,7 @@ func validateKeys(p *problems, c *Config) *keysource.Own {
 	p.list = append(p.list, wrong...)
 	ring := keysource.Current(own)
 	if len(p.list) > before || ring.IsIncomplete {
-		return own // What keys there are is not known, so neither is what they cannot do.
+		return own // Without all keys, it is not known which ones are lacking.
 	}
 	for _, alg := range c.Algorithms {
 		if !ring.Set.Serves(alg) && !hasOthers {
@@ -441,6 +433,9 @@ func validateKeys(p *problems, c *Config) *keysource.Own {
 	}
 	if c.Issue.Header != "" && ring.Signer == nil {
 		p.add(noSigner, "issue")
+	}
+	if len(c.Exchange.Claims) > 0 && ring.Signer == nil {
+		p.add(noSigner, "exchange")
 	}
 	if c.PublishJWKS && len(ring.Published) == 0 {
 		p.add("publishJwks: needs an asymmetric key of your own: privateKey or jwksFile")

@@ -8,7 +8,7 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
 )
 
-// publishing answers with the public halves of the operator's keys (RFC 7517 5), and never calls the service.
+// publishing is the handler that answers with the public halves of the operator's keys (RFC 7517 5). It never calls the service.
 func publishing(in *instance, name string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, req *http.Request) {
 		lookAtKeys(in, time.Since(epoch))

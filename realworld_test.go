@@ -32,7 +32,7 @@ func TestScopes(t *testing.T) {
 		{"scope, a list", claims{"scope": []any{"read", "write"}}, "served"},
 		{"scp, a string", claims{"scp": "read write"}, "served"},
 		{"scp, a list", claims{"scp": []any{"read", "write"}}, "served"},
-		{"one in each", claims{"scope": "read", "scp": []any{"write"}}, "served"},
+		{"one in each: scope decides", claims{"scope": "read", "scp": []any{"write"}}, "403 insufficient_scope"},
 		{"one of them", claims{"scope": []any{"read"}}, "403 insufficient_scope"},
 		{"both in one element", claims{"scope": []any{"read write"}}, "403 insufficient_scope"},
 		{"a list with a number", claims{"scope": []any{"read", "write", 1}}, "403 insufficient_scope"},
@@ -68,12 +68,12 @@ func TestHeaderName(t *testing.T) {
 		{"in Authorization alone", "X-Auth-Token", lines{"Authorization: Bearer GOOD"}, "401 token_missing", nil},
 		{"two lines", "X-Auth-Token", lines{"X-Auth-Token: GOOD", "X-Auth-Token: GOOD"}, "400 multiple_tokens", nil},
 		{"two words", "X-Auth-Token", lines{"X-Auth-Token: GOOD GOOD"}, "400 malformed_authorization", nil},
-		{"nothing behind Bearer", "X-Auth-Token", lines{"X-Auth-Token: Bearer"}, "400 malformed_authorization", nil},
+		{"nothing behind Bearer", "X-Auth-Token", lines{"X-Auth-Token: Bearer"}, "401 token_malformed", nil},
 		{"an empty header", "X-Auth-Token", lines{"X-Auth-Token: "}, "401 token_missing", nil},
-		{"a bad token", "X-Auth-Token", lines{"X-Auth-Token: GOODx"}, "401 token_malformed", nil},
+		{"a bad token", "X-Auth-Token", lines{"X-Auth-Token: GOODx"}, "401 bad_signature", nil},
 		{"another scheme", "X-Auth-Token", lines{"X-Auth-Token: Basic eDp5"}, "400 malformed_authorization", nil},
 		{"a cookie, and the app's own bearer token", none, lines{"Cookie: session=GOOD", "Authorization: Bearer theirs"}, "served", lines{"X-User-Id: ada", "Authorization: Bearer theirs"}},
-		{"a cookie, and the same in Authorization", none, lines{"Cookie: session=GOOD", "Authorization: Bearer GOOD"}, "served", lines{"X-User-Id: ada", "Authorization: Bearer GOOD"}},
+		{"a cookie, and another scheme in Authorization", none, lines{"Cookie: session=GOOD", "Authorization: Basic eDp5"}, "served", lines{"X-User-Id: ada", "Authorization: Basic eDp5"}},
 		{"no header, and none in the cookie", none, lines{"Authorization: Bearer GOOD"}, "401 token_missing", nil},
 	}
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
@@ -470,7 +470,7 @@ func TestNullClaims(t *testing.T) {
 	null := json.RawMessage("null")
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "forwardHeaders": map[string]any{"X-User-Id": "sub"}, "renew": map[string]any{"before": "50%"}})
-		for _, name := range []string{"aud", "nbf", "iss", "sub", "iat", "cnf", "auth_time", "jti"} {
+		for _, name := range []string{"aud", "nbf", "iss", "sub", "iat", "auth_time", "jti"} {
 			if got := bothways.Verdict(t, handler, minted.Token(t, minted.Due().With(claims{name: null}))); got != "served" {
 				t.Errorf("%s: got %s, want served", name, got)
 			}
@@ -478,10 +478,9 @@ func TestNullClaims(t *testing.T) {
 		if got := bothways.Verdict(t, handler, minted.Token(t, minted.Valid().With(claims{"exp": null}))); got != "401 malformed_claims" {
 			t.Errorf("exp: got %s, want 401 malformed_claims", got)
 		}
-		rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, minted.Due().With(claims{"auth_time": null, "sub": null}))), nil)
-		renewed := minted.Payload(t, strings.TrimPrefix(rec.Header().Get("Authorization"), "Bearer "))
-		if renewed["auth_time"] == nil || service.Request().Header["X-User-Id"] != nil {
-			t.Errorf("got %v and %v, want a number for auth_time, and no header", renewed, service.Request().Header)
+		rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, minted.Due().With(claims{"nbf": null, "sub": null}))), nil)
+		if rec.Header().Get("Authorization") == "" || service.Request().Header["X-User-Id"] != nil {
+			t.Errorf("got %v and %v, want it renewed, and no header", rec.Header(), service.Request().Header)
 		}
 		strict, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "audience": []any{"api"}, "issuer": "https://a.example"})
 		for claim, want := range map[string]string{"aud": "401 wrong_audience", "iss": "401 wrong_issuer"} {
@@ -575,6 +574,7 @@ func TestUsernameClaim(t *testing.T) {
 				{"a name", minted.Token(t, minted.Valid().With(claims{"preferred_username": "ada"})), "ada"},
 				{"a number", minted.Token(t, minted.Valid().With(claims{"preferred_username": 7})), "7"},
 				{"no name", minted.Token(t, minted.Valid()), ""},
+				{"a line of its own", minted.Token(t, minted.Valid().With(claims{"preferred_username": "ada\n127.0.0.1 - eve"})), ""},
 				{"an empty name", minted.Token(t, minted.Valid().With(claims{"preferred_username": ""})), ""},
 				{"no token", "", ""},
 				{"a bad token", "x.y.z", ""},

@@ -10,24 +10,25 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
-// refusal is why a request is not served: what the client is told, in fixed phrases.
+// refusal is a reason not to serve a request, and the fixed answer that the client gets.
 type refusal struct {
 	status int
 	code   string // the reason's code: the end of the problem's type, and in the log
 	phrase string // error_description (RFC 6750 3) and the problem's detail
-	err    string // error (RFC 6750 3.1)
+	err    string // the challenge's error (RFC 6750 3.1); empty: none
 	final  bool   // the token can never be accepted again, so its cookie is cleared
 
-	retryAfter int // seconds, of a 503
+	retryAfter int    // seconds, of a 503
+	allow      string // the methods, of a 405
 
 	body   []byte   // the problem (RFC 9457), made with the refusal …
 	length []string // … and its Content-Length
 }
 
-// refusals are all of them.
+// refusals are all refusals that exist; newRefusal adds to them.
 var refusals []*refusal
 
-// newRefusal writes a refusal's problem once and for all: nothing in it is the request's. The refusal is then one of refusals.
+// newRefusal makes a refusal and its problem, which is the same for each request, and adds it to refusals.
 func newRefusal(r refusal) *refusal {
 	r.body = []byte(`{"type":"` + problemType + r.code + `","title":"` + http.StatusText(r.status) + `","status":` + strconv.Itoa(r.status) +
 		`,"detail":"` + r.phrase + `"}` + "\n")
@@ -36,7 +37,7 @@ func newRefusal(r refusal) *refusal {
 	return &r
 }
 
-// problemType is where a person reads what a reason means.
+// problemType is the start of a problem's type: the page that explains the reasons.
 const problemType = "https://github.com/slidingjwt/slidingjwt/blob/main/docs/reasons.md#"
 
 func badRequest(code, phrase string) *refusal {
@@ -74,8 +75,9 @@ var (
 	refuseIssuedLate = invalidToken("issued_in_future", "the token was issued in the future")
 	refuseIssuer     = invalidToken("wrong_issuer", "the token is from another issuer")
 	refuseAudience   = invalidToken("wrong_audience", "the token is for another audience")
-	refuseEnded      = neverValid("session_ended", "the session has ended")
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
+	refuseTooOld     = invalidToken("token_too_old", "the token was issued too long ago to be exchanged")
+	refuseEnded      = neverValid("session_ended", "the session has ended")
 
 	refuseCrossSite = newRefusal(refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"})
 	refuseScope     = newRefusal(refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"})
@@ -83,7 +85,8 @@ var (
 
 	refuseUnavailable = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
 	refuseIssuing     = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
-	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here"})
+	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
+	refuseNotPost     = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
 )
 
 // refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC
@@ -104,13 +107,14 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 	h["Content-Length"] = r.length
 	rw.WriteHeader(r.status)
 	if req.Method != http.MethodHead {
-		_, _ = rw.Write(r.body) //nolint:gosec // Nothing in it is the client's. A failure means that the client is gone.
+		_, _ = rw.Write(r.body) //nolint:gosec // It holds no input of the client. A failure means that the client is gone.
 	}
 }
 
 var problemJSON = []string{"application/problem+json"}
 
-// explain adds to a refusal what not every one has. To a gRPC caller it gives the whole answer, and says so.
+// explain adds what only some refusals have: the clearing of a cookie, Retry-After, Allow. It answers gRPC callers completely, and is
+// true then.
 func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal, c credential) bool {
 	h := rw.Header()
 	if c.inCookie && r.final {
@@ -124,12 +128,12 @@ func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal,
 		return true
 	}
 	if r.status == http.StatusMethodNotAllowed {
-		h["Allow"] = []string{"GET, HEAD"}
+		h["Allow"] = []string{r.allow}
 	}
 	return false
 }
 
-// unavailable refuses until keys may be there, after a time.
+// unavailable refuses a request because keys are missing, and says when to try again.
 func unavailable(retryAfter time.Duration) *refusal {
 	r := *refuseUnavailable
 	r.retryAfter = int(later(retryAfter, time.Second) / time.Second)
@@ -138,7 +142,7 @@ func unavailable(retryAfter time.Duration) *refusal {
 
 func isUnavailable(r *refusal) bool { return r != nil && r.status == http.StatusServiceUnavailable }
 
-// challenges are the WWW-Authenticate of each refusal that has one (RFC 6750 3), by its code.
+// challenges are the WWW-Authenticate headers of the refusals that have one (RFC 6750 3), by the refusal's code.
 func challenges(realm string, scopes []string) map[string][]string {
 	all := map[string][]string{}
 	for _, r := range refusals {
@@ -156,8 +160,8 @@ func challenges(realm string, scopes []string) map[string][]string {
 	return all
 }
 
-// isGRPC says whether a caller speaks gRPC, which is POST over HTTP/2 or later. Anybody else would take the 200 of its
-// refusals for a yes.
+// isGRPC says whether a caller speaks gRPC, which is POST over HTTP/2 or later. Any other caller would take the 200 of a gRPC
+// refusal for success.
 func isGRPC(req *http.Request) bool {
 	kind := req.Header.Get("Content-Type")
 	return req.Method == http.MethodPost && req.ProtoMajor >= 2 && (kind == "application/grpc" || strings.HasPrefix(kind, "application/grpc+"))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,18 +20,18 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
-// renewal is a token that another one was renewed to: one signature, however many requests ask for it.
+// renewal is the renewed token for one presented token: signed once, however many requests ask for it.
 type renewal struct {
 	once       sync.Once
 	at         time.Duration
 	isSigned   bool
 	token      string   // empty: it could not be signed
-	line       []string // the header's, with it
+	line       []string // the response header's value with the token
 	expires    time.Duration
 	sessionEnd time.Duration
 }
 
-// renewals are those of the last seconds, by the token that they replace.
+// renewals are the renewals of the last ten seconds, by the token that they replace.
 type renewals struct {
 	mu      sync.Mutex
 	byToken map[string]*renewal
@@ -44,8 +45,8 @@ const (
 
 func newRenewals() *renewals { return &renewals{byToken: map[string]*renewal{}} }
 
-// scheduleRenewal decides when a token is due for renewal. Only a token that the operator's own key verified ever is, since
-// whoever holds the key is who may say that the session goes on.
+// scheduleRenewal decides when a token is due for renewal. Only a token that was verified with one of the operator's own keys
+// ever is: only those who hold the key may prolong a session.
 func scheduleRenewal(in *instance, v *verified, all map[string]any) {
 	s := in.settings
 	if !v.key.IsOwn {
@@ -61,7 +62,7 @@ func scheduleRenewal(in *instance, v *verified, all map[string]any) {
 		})
 	}
 	v.authTime = v.times.issuedAt
-	if claim := all["auth_time"]; claim != nil {
+	if claim, there := all["auth_time"]; there {
 		seconds, isNumber := claims.Number(claim)
 		authTime := time.Duration(math.Max(0, math.Min(seconds, farSeconds)) * 1e9)
 		if !isNumber || authTime > v.times.issuedAt+s.leeway {
@@ -76,13 +77,13 @@ func scheduleRenewal(in *instance, v *verified, all map[string]any) {
 	if before >= lifetime {
 		before = lifetime / 2
 	}
-	// One that is accepted by leeway alone is not renewed yet.
+	// Not while it is accepted only thanks to the leeway.
 	v.renewAt = later(v.times.expires-before, later(v.times.issuedAt, v.times.notBefore))
 }
 
-// renew returns what a token that is due was renewed to; nil if nothing: it is accepted by leeway alone, would gain less than a
-// tenth of its lifetime, or nobody said that its session goes on. One whose session is over is refused. The first request asks and
-// signs, the others wait for it.
+// renew returns the renewal of a token that is due. It is nil if there is none: because the token is accepted only thanks to the
+// leeway, would gain less than a tenth of its lifetime, or could not be signed, or nobody has confirmed its session. A token whose
+// session is over is refused. The first request asks and signs; others wait for it.
 func renew(in *instance, token string, v *verified, now time.Duration) (*renewal, *refusal) {
 	r := in.renewals.held(token, now)
 	if r != nil && now < v.times.expires {
@@ -120,7 +121,7 @@ func renew(in *instance, token string, v *verified, now time.Duration) (*renewal
 		}
 		line := s.renewal.prefix + signed
 		in.renewals.mu.Lock()
-		r.token = line[len(s.renewal.prefix):] // One text for both.
+		r.token = line[len(s.renewal.prefix):] // Shares the line's memory.
 		r.line = []string{line}
 		r.expires = expires
 		r.sessionEnd = sessionEnd
@@ -175,11 +176,11 @@ func (all *renewals) held(token string, now time.Duration) *renewal {
 	return r
 }
 
-// begin returns the renewal of a token that is under way or not older than ten seconds, or a new one.
+// begin returns the renewal of a token that is under way or at most ten seconds old, or begins a new one.
 func (all *renewals) begin(token string, now time.Duration) *renewal {
 	all.mu.Lock()
 	r := all.byToken[token]
-	// A request that read its clock before the first one did may come here after it.
+	// The renewal may be younger than now: its request may have read the clock after this one.
 	if r == nil || now-r.at >= renewalKept || r.at-now >= renewalKept {
 		if r == nil {
 			if len(all.queue) == maxRenewals {
@@ -195,7 +196,7 @@ func (all *renewals) begin(token string, now time.Duration) *renewal {
 	return r
 }
 
-// forget forgets renewed tokens whose signer signs no more: it may be gone, and its tokens refused.
+// forget drops all renewals, when another key signs from now on: the former key may be gone, and its tokens refused.
 func (all *renewals) forget() {
 	all.mu.Lock()
 	all.byToken = map[string]*renewal{}
@@ -203,8 +204,8 @@ func (all *renewals) forget() {
 	all.mu.Unlock()
 }
 
-// signRenewed signs a token's claims again, or those that were granted in their place, byte for byte, but for iat, exp, jti and
-// auth_time.
+// signRenewed signs a token's claims again, or those that were granted in their place. They stay the same byte for byte, except iat,
+// exp and jti, and auth_time and sid, which are added.
 func signRenewed(signer *jose.Key, token, granted string, v *verified, now, expires time.Duration) (string, error) {
 	if signer == nil {
 		return "", errNoSigner
@@ -220,12 +221,17 @@ func signRenewed(signer *jose.Key, token, granted string, v *verified, now, expi
 	if err != nil {
 		return "", err
 	}
+	sid, err := newTokenID()
+	if err != nil {
+		return "", err
+	}
 	replaced := map[string]string{
 		"iat": wholeSeconds(now),
 		"exp": wholeSeconds(expires),
 		"jti": `"` + jti + `"`,
 	}
-	renewed, err := replaceMembers(payload, replaced, map[string]string{"auth_time": wholeSeconds(v.authTime)})
+	added := map[string]string{"auth_time": wholeSeconds(v.authTime), "sid": `"` + sid + `"`}
+	renewed, err := replaceMembers(payload, replaced, added)
 	if err != nil {
 		return "", err
 	}
@@ -301,23 +307,30 @@ func replaceMembers(object []byte, replaced, added map[string]string) (string, e
 		}
 		delete(missing, m.name)
 	}
-	for name, text := range missing {
-		written = append(written, `"`+name+`":`+text)
+	names := []string{}
+	for name := range missing {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		written = append(written, `"`+name+`":`+missing[name])
 	}
 	return "{" + strings.Join(written, ",") + "}", nil
 }
 
-// newTokenID returns a fresh jti: 128 random bits.
+const idBytes = 16 // of a jti or sid
+
+// newTokenID makes a jti or sid: 128 random bits.
 func newTokenID() (string, error) {
-	id := make([]byte, 16)
+	id := make([]byte, idBytes)
 	if _, err := rand.Read(id); err != nil {
 		return "", err
 	}
 	return jose.Base64.EncodeToString(id), nil
 }
 
-// deliver adds a token to the response's headers, by every way that it came: never a cookie's in a header that a script can
-// read. A cookie that browsers would drop is not set.
+// deliver adds a renewed token to the response's headers, in every way that the presented one came. A token from a cookie alone goes into
+// no header that scripts can read. A cookie that browsers would drop is not set.
 func deliver(s *settings, h http.Header, req *http.Request, c credential, r *renewal, now time.Duration) {
 	now = later(now, r.at) // A request that waited for an answer has an older clock.
 	inHeader := c.inHeader || c.inForm
@@ -333,8 +346,8 @@ func deliver(s *settings, h http.Header, req *http.Request, c credential, r *ren
 	announce(h, req, r, exposed, now)
 }
 
-// announce says in the response's headers how long a token and its session last, and lets scripts of another origin read what
-// was added (Fetch 3.3.5).
+// announce says in the response's headers how long a token and its session last, and lets scripts of other origins read the added
+// headers (Fetch 3.3.5).
 func announce(h http.Header, req *http.Request, r *renewal, exposed string, now time.Duration) {
 	h["Token-Expires-In"] = []string{wholeSeconds(r.expires - now)}
 	h["Session-Expires-In"] = []string{wholeSeconds(r.sessionEnd - now)}

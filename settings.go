@@ -11,7 +11,7 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
-// settings are a Config that was found right, compiled once. They do not change.
+// settings are what compile makes of a valid Config. They do not change.
 type settings struct {
 	// What a token must be.
 	leeway     time.Duration
@@ -24,28 +24,32 @@ type settings struct {
 	condition  *claims.Expression // nil: none
 	restricts  bool               // there are scopes or a condition
 
-	checksParties bool // there is an issuer or an audience
-	isOptional    bool
+	checksParties     bool // there is an issuer or an audience
+	needsExactNumbers bool // a condition may compare numbers as they are written
+	isOptional        bool
 
 	// Where it is.
 	headerName string              // canonical; empty: in no header
 	prefix     string              // of the token in that header
+	lastSpace  int                 // where the last space of such a line is; -1: nowhere
+	removed    string              // the header that the service does not see; empty: none
 	cookie     *cookie             // nil: in none
 	cookies    *request.PairFinder // of that cookie; nil: none
 	parameters *request.PairFinder // of the parameter that may carry it; nil: none
-	origins    map[string]bool     // that may send the cookie with what could change something
+	origins    map[string]bool     // other origins that may send the cookie with requests that could change something
 
 	// What the service gets.
 	keepsToken   bool
 	username     claims.Path // of the claim that the access log shows; nil: none
 	forwarded    []forwardedHeader
 	claimHeaders *request.Names  // the forwarded headers, in any spelling; nil: none
-	ordinary     map[string]bool // headers that are no spelling of these
-	unsurprising map[string]bool // those that need not be looked at when the token is in its usual header
+	ordinary     map[string]bool // common headers, without the spellings of these
+	unsurprising map[string]bool // common headers that the remembered path need not look at
 
 	renewal    renewalSettings
 	confirm    confirmSettings
 	issue      issueSettings
+	exchange   exchangeSettings
 	publishes  bool
 	challenges map[string][]string // by the refusal's code
 }
@@ -76,6 +80,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.renewal = validateRenew(p, c)
 	s.confirm = validateConfirm(p, c)
 	s.issue = validateIssue(p, c)
+	s.exchange = validateExchange(p, c)
 	validateEndpoints(p, c)
 	own := validateKeys(p, c)
 	refuseBytes(p, *c)
@@ -89,18 +94,25 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 		return nil, nil, errors.Join(p.list...)
 	}
 	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
-		logline.Warning("there is no audience: every token that the issuers sign for anybody is accepted here")
+		logline.Warning("audience is not set: tokens that the issuers sign for other services are accepted here too")
 	}
+	warnOfSubjects(c)
 
 	if s.headerName == "Authorization" {
 		s.prefix = bearerPrefix
+	}
+	s.lastSpace = len(s.prefix) - 1
+	if !s.keepsToken {
+		s.removed = s.headerName
 	}
 	if c.UsernameClaim != "" {
 		s.username = claims.ParsePath(c.UsernameClaim)
 	}
 	if c.Cookie.Name != "" {
 		s.cookie = newCookie(c.Cookie)
-		s.cookies = request.CookieFinder(c.Cookie.Name)
+		if !s.exchange.isOn { // An exchange takes no token from the cookie.
+			s.cookies = request.CookieFinder(c.Cookie.Name)
+		}
 	}
 	if c.TokenKey != "" {
 		s.parameters = request.ParameterFinder(c.TokenKey)
@@ -115,6 +127,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.ordinary = request.OrdinaryBut(request.NewNames(names...))
 	s.unsurprising = unsurprisingHeaders(s.ordinary, s.headerName, s.cookie != nil)
 	s.checksParties = s.issuer != "" || len(s.audience) > 0
+	s.needsExactNumbers = s.condition != nil
 	s.restricts = len(s.scopes) > 0 || s.condition != nil
 	s.challenges = challenges(c.Realm, c.Scopes)
 	return s, own, nil

@@ -12,22 +12,23 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
-// credential is the token of a request and every place that it came by; empty if there is none.
+// credential is the token of a request and every place where it was found; empty if there is none.
 type credential struct {
 	token                               string
 	inHeader, inCookie, inQuery, inForm bool
 }
 
-// hasWayBack says whether a renewed token may go back by a way that the token came by: a query has none.
+// hasWayBack says whether a renewed token can be returned in the way the token came. A token in the query cannot.
 func (c credential) hasWayBack() bool { return c.inHeader || c.inCookie || c.inForm }
 
 const (
 	bearerPrefix = "Bearer "
-	bearerBytes  = 7 // Yaegi: the length of a constant is a call.
+	// maxLineBytes is what a header with a token may have. Yaegi: the length of a constant is a call.
+	maxLineBytes = 7 + jose.MaxTokenBytes
 )
 
-// findToken reads every place that may hold the token (RFC 6750 2). Two different tokens are refused: which of them counts
-// would be for the attacker to choose.
+// findToken reads every place that may hold the token (RFC 6750 2). Two different tokens are refused: otherwise an attacker who can
+// add one could choose which of them counts.
 func findToken(s *settings, req *http.Request) (credential, *refusal) {
 	var c credential
 	if s.headerName != "" {
@@ -66,6 +67,9 @@ func findToken(s *settings, req *http.Request) (credential, *refusal) {
 	if c.token == twoTokens {
 		return c, refuseTwoTokens
 	}
+	if strings.ContainsAny(c.token, unwanted) {
+		return c, refuseMalformed
+	}
 	if len(c.token) > jose.MaxTokenBytes {
 		return c, refuseTooLong
 	}
@@ -84,7 +88,7 @@ func readHeaderLine(s *settings, lines []string, c *credential) *refusal {
 	if !isBearer && s.headerName == "Authorization" {
 		return nil
 	}
-	if !isBearer {
+	if !isBearer || token == "" && s.headerName != "Authorization" {
 		token = strings.Trim(lines[0], " ")
 		isBearer = token != ""
 	}
@@ -96,7 +100,7 @@ func readHeaderLine(s *settings, lines []string, c *credential) *refusal {
 	return nil
 }
 
-// twoTokens stands where two different tokens were found: no token has a space.
+// twoTokens takes a token's place once two different ones were found. It is not a token, since those have no space.
 const twoTokens = "two tokens"
 
 // take records a token that was found, and says whether there was one.
@@ -124,12 +128,12 @@ func bearerToken(line string) (token string, isBearer bool) {
 	return strings.Trim(rest, " "), true
 }
 
-// cookieText is a request's Cookie header as one line (RFC 9113 8.2.3), each of whose pairs begins with its name.
+// cookieText joins the lines of a request's Cookie header (RFC 9113 8.2.3), without the space before each pair's name.
 func cookieText(h http.Header) string {
 	return strings.ReplaceAll(strings.Join(h["Cookie"], ";"), "; ", ";")
 }
 
-// parameters returns the token parameter's values in a query or form. One that is malformed stays as it is.
+// parameters returns the token parameter's values in a query or form. A value that cannot be decoded stays as it is.
 func parameters(f *request.PairFinder, encoded string) ([]string, error) {
 	pairs, err := f.Find(encoded)
 	if err != nil {
@@ -160,10 +164,10 @@ func formValues(f *request.PairFinder, req *http.Request) ([]string, *refusal) {
 	if err != nil {
 		return nil, refuseMalformedForm
 	}
-	// The server closes the body that it made itself.
+	// NopCloser is right: the server closes the original body.
 	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), req.Body))
 	if len(start) > maxFormBytes {
-		// The last field is cut short.
+		// The last field may be incomplete.
 		start = start[:bytes.LastIndexByte(start, '&')+1]
 	}
 	if bytes.Count(start, []byte("&")) > maxParameters {
@@ -198,8 +202,8 @@ func removeElsewhere(s *settings, req *http.Request) {
 	}
 }
 
-// removeCookie takes the token's cookie out of the Cookie header. Where more are like it than are looked at, the whole header
-// goes.
+// removeCookie takes the token's cookie out of the Cookie header. If there are too many that begin like it to look at, it removes
+// the whole header.
 func removeCookie(f *request.PairFinder, h http.Header) {
 	pairs, err := f.Find(cookieText(h))
 	if err != nil {
@@ -209,7 +213,7 @@ func removeCookie(f *request.PairFinder, h http.Header) {
 	if len(pairs) == 0 {
 		return
 	}
-	spaced := []string{} // As they may stand in the header.
+	spaced := []string{} // The header may have a space before each.
 	for _, pair := range pairs {
 		spaced = append(spaced, pair, " "+pair)
 	}
@@ -230,7 +234,8 @@ func removeCookie(f *request.PairFinder, h http.Header) {
 	}
 }
 
-// removeParameter takes the token's parameter out of the URL. Where more are like it than are looked at, the whole query goes.
+// removeParameter takes the token's parameter out of the URL. If there are too many that begin like it to look at, it removes the
+// whole query.
 func removeParameter(f *request.PairFinder, req *http.Request) {
 	pairs, err := f.Find(req.URL.RawQuery)
 	if err == nil && len(pairs) == 0 {
@@ -250,15 +255,15 @@ func removeParameter(f *request.PairFinder, req *http.Request) {
 	req.RequestURI = path
 }
 
-// The most parts that a request may have of what is searched. A browser sends some twenty headers and at most a few hundred
-// cookies; the interpreter takes a microsecond for each part, and a client nothing to repeat one.
+// How many parts a request may have of what is searched. A browser sends some twenty headers and at most a few hundred cookies.
+// Each part costs the interpreter a microsecond, while a client can repeat one for almost nothing (HPACK).
 const (
 	maxCookies    = 500
 	maxParameters = 1000
 	maxOptions    = 100
 	maxHeaders    = 200 // names, of headers or of trailers
 
-	maxCookieLines = 20       // that stay lines of their own
+	maxCookieLines = 20       // more Cookie lines are joined to one
 	maxSearched    = 64 << 10 // bytes, of cookies or of a query
 )
 

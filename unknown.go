@@ -39,14 +39,14 @@ func unknownIn(p *problems, prefix string, unknown map[string]any, options any) 
 	}
 }
 
-// nearest returns the option whose name takes the fewest edits to get from the given one; empty if that is more than a third of
-// it, which is another word.
+// nearest returns the option whose name is nearest to the given one, in edits; empty if it takes more edits than a third of the
+// name's length, since then it is not a typing error.
 func nearest(name string, options any) string {
 	best, least := "", len(name)/3+2
 	kind := reflect.TypeOf(options)
 	for i := 0; i < kind.NumField(); i++ {
 		option, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
-		if option == "" { // It catches what is no option.
+		if option == "" { // The field that collects unknown options.
 			continue
 		}
 		if d := editDistance(strings.ToLower(name), strings.ToLower(option)); d < least {
@@ -56,7 +56,7 @@ func nearest(name string, options any) string {
 	return best
 }
 
-// editDistance is Levenshtein's.
+// editDistance is the Levenshtein distance, in bytes.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

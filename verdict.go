@@ -14,7 +14,7 @@ import (
 )
 
 // judge gives a token's verdict (RFC 7519 7.2): what is known of it if it is valid now and its claims suffice, else why it is
-// refused. A token that is remembered is not verified again. The key is what the memory knows it by: the header's line that usually carries it.
+// refused. A token that is remembered is not verified again. The key is the token's key in the memory: the line of its usual header.
 func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 	m := in.memory
 	m.mu.RLock()
@@ -42,12 +42,14 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 	}
 	if at < v.since || at >= v.until {
 		r := dispute(in.settings, v, at)
-		return v, r
+		if r != nil {
+			return nil, r
+		}
 	}
 	return v, nil
 }
 
-// dispute says why a verified token is refused at a time at which it needs more than its headers; nil if it is not.
+// dispute says why a verified token is refused at a time outside of since and until; nil if it is only due for renewal.
 func dispute(s *settings, v *verified, at time.Duration) *refusal {
 	if r := compare(v.times, at, s.leeway); r != nil {
 		return r
@@ -55,10 +57,13 @@ func dispute(s *settings, v *verified, at time.Duration) *refusal {
 	return v.denied
 }
 
-// recallFormer returns what was known of a token by the keys of a generation before, if its key is still there.
+// recallFormer makes a token of a former generation known again, if its key is still in its set; else it returns nil.
 func recallFormer(in *instance, key string, former *verified) *verified {
-	_, ring, generation := recallHeader(in.memory, "")
-	set := ring.Set
+	m := in.memory
+	m.mu.RLock()
+	set := m.ring.Set
+	generation := m.generation
+	m.mu.RUnlock()
 	if former.from != nil {
 		set = former.from.Known()
 	}
@@ -72,15 +77,21 @@ func recallFormer(in *instance, key string, former *verified) *verified {
 }
 
 // verify verifies a token (RFC 8725 3): its form and times first, which cost little, then the signature, and only behind it
-// whatever a stranger could make costly. It returns the claims as well.
+// whatever a stranger could make costly. It returns the claims as well, with numbers as float64 or as they are written.
+//
+// Yaegi: a call costs as much as ten of these lines, so this is one function, and what is rare is in others.
 func verify(in *instance, token string, at time.Duration) (*verified, map[string]any, *refusal) {
-	s := in.settings
+	var r *refusal
 	parts := strings.SplitN(token, ".", 4)
-	if len(parts) != 3 || len(token) > jose.MaxTokenBytes || strings.ContainsAny(token, unwanted) {
+	if len(parts) != 3 {
 		return nil, nil, refuseMalformed
 	}
-	header, ring, generation := recallHeader(in.memory, parts[0])
-	var r *refusal
+	m := in.memory
+	m.mu.RLock()
+	header := m.headers[parts[0]]
+	ring := m.ring
+	v := &verified{generation: m.generation, renewAt: farAway}
+	m.mu.RUnlock()
 	if header == nil {
 		header, r = readHeader(in, parts[0])
 		if r != nil {
@@ -95,58 +106,74 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 	if err != nil {
 		return nil, nil, refuseMalformed
 	}
-
-	v := &verified{typ: header.Typ, generation: generation, renewAt: farAway}
 	input := token[:len(token)-len(parts[2])-1]
-	isHeavy := len(payload) > lightBytes && hasManyElements(payload)
-	if isHeavy {
-		r = findKey(in, ring, v, issuerAlone(payload), header, input, signature, at)
+	if len(payload) > lightBytes {
+		r = findHeavy(in, ring, v, header, payload, input, signature, at)
 		if r != nil {
 			return nil, nil, r
 		}
 	}
-	all, err := jose.Object(payload)
+	var all map[string]any
+	err = json.Unmarshal(payload, &all)
 	if err != nil {
-		return nil, nil, refuseMalformed
+		all, _ = jose.Object(payload) // Perhaps a number is beyond float64.
 	}
-	r = readRegistered(v, all, at, s.leeway)
+	r = readRegistered(v, all, at, in.settings.leeway)
 	if r != nil {
 		return nil, nil, r
 	}
-	if !isHeavy {
+	if v.key == nil {
 		r = findKey(in, ring, v, all, header, input, signature, at)
 		if r != nil {
 			return nil, nil, r
 		}
 	}
-
-	if !header.IsStrict && !acceptHeader(in, header, parts[0], generation) {
-		return nil, nil, refuseMalformed
+	v.typ = header.Typ
+	if !header.IsStrict {
+		if !acceptHeader(in, header, parts[0], v.generation) {
+			return nil, nil, refuseMalformed
+		}
 	}
+	r = readClaims(in, v, all, payload)
+	if r != nil {
+		return nil, nil, r
+	}
+	return v, all, nil
+}
+
+// readClaims checks the claims of a token whose signature was found right, and derives what a request needs of them.
+func readClaims(in *instance, v *verified, all map[string]any, payload []byte) *refusal {
+	s := in.settings
 	isUsual, isStrict := jose.Strictness(all, payload)
 	if !isStrict {
-		return nil, nil, refuseMalformed
+		return refuseMalformed
+	}
+	if s.needsExactNumbers {
+		all, _ = jose.Object(payload)
 	}
 	if s.checksParties || all["aud"] != nil {
-		r = checkParties(in, all)
+		r := checkParties(in, all)
 		if r != nil {
-			return nil, nil, r
+			return r
 		}
 	}
 	if s.restricts {
 		v.denied = checkAccess(s, all)
 	}
 	if len(s.forwarded) > 0 {
-		deriveHeaders(s, v, all, isUsual && len(payload) <= claims.MaxHeaderBytes && !bytes.Contains(payload, spaceBefore))
+		deriveHeaders(s, v, all, payload, isUsual)
 	}
 	if s.renewal.isOn {
 		scheduleRenewal(in, v, all)
 	}
 	if s.username != nil {
-		nameUser(s, v, all)
+		nameUser(s, v, payload)
 	}
 	// In between, the token needs nothing but its headers.
-	v.since = later(v.times.notBefore, v.times.issuedAt) - s.leeway
+	v.since = v.times.notBefore - s.leeway
+	if v.times.issuedAt > v.times.notBefore {
+		v.since = v.times.issuedAt - s.leeway
+	}
 	v.until = v.times.expires + s.leeway
 	if v.renewAt < v.until {
 		v.until = v.renewAt
@@ -154,11 +181,8 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 	if v.denied != nil || s.username != nil {
 		v.until = 0
 	}
-	return v, all, nil
+	return nil
 }
-
-// spaceBefore is where a text may begin with a space, or an indented one begins.
-var spaceBefore = []byte(` "`)
 
 // unwanted may be in no token: a decoder of base64 passes over line breaks.
 const unwanted = " \t\r\n,"
@@ -170,8 +194,12 @@ func later(a, b time.Duration) time.Duration {
 	return b
 }
 
-// readHeader reads a token's header, which may demand only what is done here.
+// readHeader reads the header of a token, which may demand only what is done here: perhaps it was the last one that was read.
 func readHeader(in *instance, part string) (*jose.Header, *refusal) {
+	known := recallLastHeader(in.memory, part)
+	if known != nil {
+		return known, nil
+	}
 	s := in.settings
 	header, problem := jose.ParseHeader(part)
 	switch problem {
@@ -201,18 +229,23 @@ func acceptHeader(in *instance, header *jose.Header, part string, generation int
 	return true
 }
 
-// A payload that is longer than this, and has more elements, is read once its signature was found right: to read it takes
-// longer than to check a signature.
+// A payload that is longer and has more elements than this is read only after its signature was verified, since reading it takes
+// longer than that.
 const (
 	lightBytes    = 1 << 10
 	lightElements = 200
 )
 
-func hasManyElements(payload []byte) bool {
-	return bytes.Count(payload, []byte(","))+bytes.Count(payload, []byte("["))+bytes.Count(payload, []byte("{")) > lightElements
+// findHeavy finds the key of a token whose payload has many elements, before they are read.
+func findHeavy(in *instance, ring *keysource.Ring, v *verified, h *jose.Header, payload []byte, input string, signature []byte, at time.Duration) *refusal {
+	if bytes.Count(payload, []byte(","))+bytes.Count(payload, []byte("["))+bytes.Count(payload, []byte("{")) <= lightElements {
+		return nil
+	}
+	r := findKey(in, ring, v, issuerAlone(payload), h, input, signature, at)
+	return r
 }
 
-// issuerAlone reads the one claim that decides which keys a token meets.
+// issuerAlone reads nothing but iss, which decides with which keys a token is verified.
 func issuerAlone(payload []byte) map[string]any {
 	all := map[string]any{}
 	var members map[string]json.RawMessage
@@ -226,7 +259,7 @@ func issuerAlone(payload []byte) map[string]any {
 	return all
 }
 
-// times are a token's NumericDates (RFC 7519 2), since 1970. What no clock will show is farAway.
+// times are a token's NumericDates (RFC 7519 2), as durations since 1970. Later dates than farAway become farAway.
 type times struct{ expires, notBefore, issuedAt time.Duration }
 
 const (
@@ -234,8 +267,8 @@ const (
 	farAway    = farSeconds * time.Second // … and those of any option beyond.
 )
 
-// compare says why a token is not valid at a time. Only here are a token's times compared with the clock; the remembered path
-// compares what verify makes of them.
+// compare says why a token is not valid at a time. A token's times are compared with the clock only here; the remembered path compares
+// since and until, which verify derives from them.
 func compare(t times, at, leeway time.Duration) *refusal {
 	if at >= t.expires+leeway {
 		return refuseExpired
@@ -250,9 +283,12 @@ func compare(t times, at, leeway time.Duration) *refusal {
 }
 
 // readRegistered reads exp, nbf and iat, which are finite numbers (RFC 7519 4.1.4 to 4.1.6), and checks the types of the claims
-// that say from whom and for whom a token is. Null is absent, but for exp. What is in a list is not looked at: see checkParties. Then the times are compared
-// with this request's clock.
+// that name the token's issuer, subject and audience. Null is absent, but for exp. The elements of a list are left to checkParties,
+// which runs after the signature. Then the times are compared with this request's clock.
 func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *refusal {
+	if all == nil {
+		return refuseMalformed
+	}
 	if _, there := all["exp"]; !there {
 		return refuseNoExpiry
 	}
@@ -260,10 +296,12 @@ func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *
 	for i, name := range dateClaims {
 		claim, there := all[name]
 		if there && (claim != nil || name == "exp") {
-			number, isNumber := claim.(json.Number)
-			seconds, err := number.Float64()
-			if err != nil || !isNumber {
-				return refuseClaims
+			seconds, isNumber := claim.(float64)
+			if !isNumber {
+				seconds, isNumber = claims.Number(claim)
+				if !isNumber {
+					return refuseClaims
+				}
 			}
 			if seconds < 0 {
 				seconds = 0
@@ -284,7 +322,7 @@ func readRegistered(v *verified, all map[string]any, at, leeway time.Duration) *
 			}
 		}
 	}
-	if all["cnf"] != nil {
+	if _, there := all["cnf"]; there {
 		return refuseBound
 	}
 	r := compare(v.times, at, leeway)
@@ -302,7 +340,7 @@ func isList(name string, claim any) bool {
 	return ok && name == "aud"
 }
 
-// checkParties checks whom a token is from and for.
+// checkParties checks a token's issuer and audience.
 func checkParties(in *instance, all map[string]any) *refusal {
 	s := in.settings
 	aud := all["aud"]
@@ -350,7 +388,7 @@ func checkIssuer(in *instance, all map[string]any) *refusal {
 // logOtherIssuer says which issuer a token has, and which ones it may have: the two often differ by a slash.
 func logOtherIssuer(in *instance, issuer string) {
 	expected := []string{}
-	if in.settings.issuer != "" {
+	if in.settings.issuer != "" && !in.hasOnlyTrusted {
 		expected = append(expected, in.settings.issuer)
 	}
 	for trusted := range in.trusted {
@@ -376,60 +414,60 @@ func checkAccess(s *settings, all map[string]any) *refusal {
 	return nil
 }
 
-// scopesOf reads scope (RFC 8693 4.2) and the scp that others have, each a string or a list.
+// scopesOf reads scope (RFC 8693 4.2), or scp in its place, as some issuers call it, each a string or a list.
 func scopesOf(all map[string]any) []string {
-	scopes := claims.Words(all["scope"])
-	others := claims.Words(all["scp"])
-	return append(scopes, others...)
+	scope := all["scope"]
+	if scope == nil {
+		scope = all["scp"]
+	}
+	words := claims.Words(scope)
+	return words
 }
 
 // findKey finds the key that signed a token, among those that may have: a trusted issuer's for its own tokens, the operator's
-// and jwksUrl's for all others. The operator's are tried first, so that what they can answer waits for nobody.
+// and jwksUrl's for all others. The operator's are tried first, so that their tokens never wait for a fetch.
 func findKey(in *instance, own *keysource.Ring, v *verified, all map[string]any, h *jose.Header, input string, signature []byte, at time.Duration) *refusal {
 	if len(in.trusted) > 0 {
-		endpoint := trustedFor(in, all)
-		if endpoint != nil {
-			k, r, _ := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
-			v.key = k
-			v.from = endpoint
+		isTrusted, r := findTrusted(in, v, all, h, input, signature, at)
+		if isTrusted {
 			return r
-		}
-		if in.hasOnlyTrusted {
-			issuer, _ := all["iss"].(string)
-			logOtherIssuer(in, issuer)
-			return refuseIssuer
 		}
 	}
 	k, tried := jose.Find(own.Set, h, input, signature, maxSignatures)
-	if k != nil {
-		v.key = k
-		return nil
+	if k == nil {
+		r := findElsewhere(in, own, v, h, input, signature, tried, at)
+		return r
 	}
-	r := refusedBy(own.Set, h, tried)
-	if len(in.unnamed) > 0 {
-		r = findElsewhere(in, v, h, input, signature, maxSignatures-tried, r, at)
-	}
-	if r != nil && own.IsIncomplete && !isUnavailable(r) {
-		r = unavailable(time.Second)
-	}
-	return r
+	v.key = k
+	return nil
 }
 
-// trustedFor returns the endpoint of a token's issuer; nil if it is not a trusted one.
-func trustedFor(in *instance, all map[string]any) *keysource.Endpoint {
-	issuer, isText := all["iss"].(string)
-	if !isText {
-		return nil
+// findTrusted finds the key of a token that says it is a trusted issuer's, or refuses one that should be. It is false where other
+// keys may have signed the token.
+func findTrusted(in *instance, v *verified, all map[string]any, h *jose.Header, input string, signature []byte, at time.Duration) (bool, *refusal) {
+	issuer, _ := all["iss"].(string)
+	endpoint := in.trusted[issuer]
+	if endpoint == nil && in.hasOnlyTrusted {
+		logOtherIssuer(in, issuer)
+		return true, refuseIssuer
 	}
-	return in.trusted[issuer]
+	if endpoint == nil {
+		return false, nil
+	}
+	k, r, _ := tryEndpoint(endpoint, h, input, signature, maxSignatures, at)
+	v.key = k
+	v.from = endpoint
+	return true, r
 }
 
-// findElsewhere tries the keys of jwksUrl, and of trusted issuers without a name, behind the operator's own, by which the token
-// was refused.
-func findElsewhere(in *instance, v *verified, h *jose.Header, input string, signature []byte, left int, refused *refusal, at time.Duration) *refusal {
+// findElsewhere tries the keys of jwksUrl, and of trusted issuers without a name, behind the operator's own, of which some were
+// tried.
+func findElsewhere(in *instance, own *keysource.Ring, v *verified, h *jose.Header, input string, signature []byte, tried int, at time.Duration) *refusal {
+	refused := refusedBy(own.Set, h, tried)
+	left := maxSignatures - tried
 	for _, endpoint := range in.unnamed {
-		k, r, tried := tryEndpoint(endpoint, h, input, signature, left, at)
-		left -= tried
+		k, r, triedThere := tryEndpoint(endpoint, h, input, signature, left, at)
+		left -= triedThere
 		if k != nil {
 			v.key = k
 			v.from = endpoint
@@ -439,11 +477,14 @@ func findElsewhere(in *instance, v *verified, h *jose.Header, input string, sign
 			refused = r
 		}
 	}
+	if own.IsIncomplete && !isUnavailable(refused) {
+		refused = unavailable(time.Second)
+	}
 	return refused
 }
 
-// tryEndpoint tries a signature with the keys of an endpoint, and says how many were tried. What the known ones can answer waits
-// for no fetch.
+// tryEndpoint tries a signature with the keys of an endpoint, and says how many were tried. It waits for a fetch only if no known key
+// can have signed the token.
 func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, signature []byte, limit int, at time.Duration) (*jose.Key, *refusal, int) {
 	if strings.HasPrefix(h.Alg, "HS") {
 		return nil, refuseAlgorithm, 0 // A key set from a URL holds no secret.
@@ -481,7 +522,7 @@ func tryEndpoint(endpoint *keysource.Endpoint, h *jose.Header, input string, sig
 // maxSignatures bounds how many signatures are tried for one token.
 const maxSignatures = 16
 
-// refusedBy says why a token has no key in a set, of which some were tried.
+// refusedBy says why none of a set's keys verified a token; so many of them were tried.
 func refusedBy(set *jose.KeySet, h *jose.Header, tried int) *refusal {
 	if tried > 0 {
 		return refuseSignature

@@ -107,7 +107,7 @@ func TestConfirm(t *testing.T) {
 		}
 	}
 	logs := strings.Join(logged, "")
-	if strings.Contains(logs, "hidden") || strings.Count(logs, "gives no answer that can be used: there is no answer in time") != 1 {
+	if strings.Contains(logs, "hidden") || strings.Count(logs, "gives no answer that can be used: no answer came in time") != 1 {
 		t.Errorf("got the log\n%s\nwant one line without the URL's query", logs)
 	}
 }

@@ -39,7 +39,7 @@ func text(t *testing.T, path ...string) string {
 // pages are the documentation's files, relative to the repository.
 func pages(t *testing.T) []string {
 	t.Helper()
-	found := []string{"readme.md", "CHANGELOG.md", "SECURITY.md"}
+	found := []string{"readme.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
 	err := filepath.WalkDir("../docs", func(path string, _ os.DirEntry, err error) error {
 		if filepath.Ext(path) == ".md" {
 			found = append(found, filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator))))

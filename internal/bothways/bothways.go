@@ -1,6 +1,6 @@
 // Package bothways runs one test of the middleware both ways: compiled, and interpreted as Traefik runs it. A test is
 // a function of an Engine, a middleware is made of Options as Traefik's providers hand them over, and a Spy is the
-// service behind it. What a request came to is one text: see Outcome.
+// service behind it. How a request ended is one text: see Outcome.
 //
 // A package whose tests use it has
 //
@@ -96,7 +96,7 @@ func Run(t *testing.T, test func(t *testing.T, e Engine)) {
 	}
 }
 
-// Engines returns both ways, for what is no subtest: a comparison of the two, or a benchmark.
+// Engines returns both engines, for a comparison of the two or a benchmark.
 func Engines(t testing.TB) []Engine {
 	t.Helper()
 	var engines []Engine
@@ -127,7 +127,7 @@ func engine(t testing.TB, name string) Engine {
 	return Interpreted(t)
 }
 
-// decode is what Traefik does to a plugin's options (its pkg/plugins/middlewareyaegi.go), which are fresh ones each time.
+// decode decodes options as Traefik does (its pkg/plugins/middlewareyaegi.go), from a copy each time.
 func decode(o Options, config any) error {
 	if len(o) == 0 {
 		return nil

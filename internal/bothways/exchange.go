@@ -58,7 +58,7 @@ func (s *Spy) Body() string {
 	return s.body
 }
 
-// Forget makes the service one that no request has reached.
+// Forget makes the spy forget all requests that have reached it.
 func (s *Spy) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +81,7 @@ func (l Lines) Header(placeholders ...string) http.Header {
 // Bearer is a header with a token.
 func Bearer(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 
-// Send serves a request that a client sent: in its wire form, so that it is what a server would have parsed.
+// Send serves a request, made as a server would have parsed it.
 func Send(t testing.TB, handler http.Handler, method, target string, header http.Header, body io.Reader) *httptest.ResponseRecorder {
 	t.Helper()
 	req := httptest.NewRequest(method, target, body)
@@ -107,7 +107,7 @@ func Call(t testing.TB, handler http.Handler, kind, target string, header http.H
 	return rec
 }
 
-// Outcome is what a request came to: "served" for a 200 that refuses nothing, the status and the reason for a refusal, such as
+// Outcome is how a request ended: "served" for a 200 that refuses nothing, the status and the reason for a refusal, such as
 // "401 token_expired", and the status alone for anything else. A refused gRPC call, whose status is 200, is "gRPC 16".
 func Outcome(t testing.TB, rec *httptest.ResponseRecorder) string {
 	t.Helper()

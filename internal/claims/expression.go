@@ -56,7 +56,7 @@ func ParseExpression(text string) (*Expression, error) {
 	return root, nil
 }
 
-// compileNode turns a node of Go's syntax into a predicate and reports what is none.
+// compileNode turns a node of Go's syntax into an Expression, and reports what is not part of the language.
 func compileNode(node ast.Expr, report func(at token.Pos, message string)) *Expression {
 	switch n := node.(type) {
 	case *ast.ParenExpr:
@@ -176,7 +176,7 @@ func Holds(p *Expression, claims map[string]any) bool {
 	return false
 }
 
-// listHolds evaluates the functions that know lists: one of the elements has to be one of the values.
+// listHolds evaluates a function for a list: Contains and OneOf hold if one element is one of the values, others never.
 func listHolds(p *Expression, list []any) bool {
 	if p.operator != "Contains" && p.operator != "OneOf" {
 		return false

@@ -4,7 +4,7 @@ package claims
 
 import "strings"
 
-// Path is where a claim is: the names of the objects it is in, and its own.
+// Path leads to a claim: the names of the objects around it, from the outside, and its own.
 type Path []string
 
 // ParsePath splits a path at its dots; "\." is a dot and "\\" a backslash within a name. One that holds "://" and no such escape is
@@ -30,7 +30,7 @@ func ParsePath(text string) Path {
 	return append(path, name.String())
 }
 
-// In follows a path into a claim; nil is what is absent.
+// In follows a path into a claim; nil means that there is nothing.
 func In(path Path, claim any) any {
 	for _, name := range path {
 		object, isObject := claim.(map[string]any)

@@ -29,7 +29,7 @@ func HeaderValue(claim any) (string, bool) {
 	return text, ok
 }
 
-// joined joins a list of scalars by commas, of which no element has one; a list that holds anything else is JSON.
+// joined joins a list of scalars by commas. It is false if an element has a comma itself. A list that holds anything else is JSON.
 func joined(list []any) (string, bool) {
 	texts := make([]string, 0, len(list))
 	for _, element := range list {
@@ -46,6 +46,24 @@ func joined(list []any) (string, bool) {
 	}
 	text := strings.Join(texts, ",")
 	return text, strings.Count(text, ",") == len(list)-1 || text == ""
+}
+
+// JoinedTexts joins a list of strings by commas, of which no element has one. It is false for any other claim.
+func JoinedTexts(claim any) (string, bool) {
+	list, isList := claim.([]any)
+	if !isList {
+		return "", false
+	}
+	texts := make([]string, 0, len(list))
+	for _, element := range list {
+		text, isText := element.(string)
+		if !isText {
+			return "", false
+		}
+		texts = append(texts, text)
+	}
+	text := strings.Join(texts, ",")
+	return text, strings.Count(text, ",") == len(list)-1
 }
 
 // unjoined writes a list of more than scalars as JSON. One that holds nothing but scalars and null has no value.
@@ -75,7 +93,7 @@ func scalar(claim any) (string, bool) {
 	return "", false
 }
 
-// compactJSON may be longer than what was read: U+2028 becomes an escape.
+// compactJSON writes a value without white space. The text can be longer than what was read: U+2028 becomes an escape.
 func compactJSON(value any) (string, bool) {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
@@ -116,8 +134,11 @@ func Words(claim any) []string {
 	return texts
 }
 
-// Number reads a claim that is a finite number.
+// Number reads a claim that is a finite number, as float64 or as it is written.
 func Number(claim any) (float64, bool) {
+	if value, isFloat := claim.(float64); isFloat {
+		return value, true
+	}
 	text, isNumber := claim.(json.Number)
 	if !isNumber {
 		return 0, false

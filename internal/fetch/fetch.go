@@ -101,11 +101,11 @@ func size(bytes int) string {
 	return strconv.Itoa(bytes>>10) + " KiB"
 }
 
-// reasonOf is why a fetch failed, without what differs from one attempt to the next (the port of our side) and
-// without the URL, which a redirect may have made up.
+// reasonOf says why a fetch failed, without the local port, which differs from one attempt to the next (a line is logged once per
+// reason), and without the URL, which a redirect may have chosen.
 func reasonOf(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("there is no answer in time")
+		return errors.New("no answer came in time")
 	}
 	var inURL *url.Error
 	if errors.As(err, &inURL) {
@@ -115,7 +115,7 @@ func reasonOf(err error) error {
 	if errors.As(err, &inNetwork) && inNetwork.Err != nil {
 		return errors.New(inNetwork.Op + ": " + logline.Quote(inNetwork.Err.Error()))
 	}
-	return errors.New(logline.Quote(err.Error())) // It may repeat what a stranger wrote, in a certificate say.
+	return errors.New(logline.Quote(err.Error())) // Quoted: it may hold text from outside, such as a name in a certificate.
 }
 
 // FreshFor reads for how long an answer is fresh (RFC 9111 5.2.2.1), within bounds; an answer that does not say it has a default.
@@ -143,8 +143,8 @@ func FreshFor(header http.Header, least, most, otherwise time.Duration) time.Dur
 	return age
 }
 
-// newTransport makes a transport for one fetch. It keeps no connection, so nothing of it is left behind; its
-// files are read anew, so a renewed certificate counts at once.
+// newTransport makes a transport for one fetch, which keeps no connection open afterwards. Certificate files are read each time, so a
+// renewed certificate is used at once.
 func newTransport(c Client) (*http.Transport, error) {
 	config, err := c.tlsConfig()
 	if err != nil {
@@ -172,7 +172,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// tlsConfig makes the client's side of TLS. Its files are read anew each time.
+// tlsConfig makes the client's side of TLS. It reads the certificate files.
 func (c Client) tlsConfig() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.InsecureSkipVerify} //nolint:gosec // It is the option's name.
 	if c.CA != "" {
@@ -204,7 +204,7 @@ func (c Client) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
-// Check checks what is given as content. A file is looked at when it is needed.
+// Check checks what is given as content, for New. A file is read, and can be wrong, only at a fetch.
 func (c Client) Check() error {
 	if file.IsPath(c.CA) {
 		c.CA = ""
@@ -229,7 +229,7 @@ func CheckURL(text string) error {
 	return nil
 }
 
-// ShownURL is what of a URL may be shown: its query may hold a secret.
+// ShownURL is a URL as it may stand in errors and logs: without its query, which may hold a secret.
 func ShownURL(u *url.URL) string {
 	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
 	return shown.String()

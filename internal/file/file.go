@@ -42,10 +42,11 @@ type File struct {
 	Path string
 	// MaxBytes is how long it may be; 0: 1 MiB.
 	MaxBytes int64
-	// IsSettled says that it was not written just before it was read, so an equal look means an equal file.
+	// IsSettled says that it was last written well before it was read. Otherwise it may have been written again within the
+	// resolution of its time, and equal times do not mean an equal text.
 	IsSettled bool
 
-	// How it looked when it was read.
+	// Its state when it was last read.
 	info os.FileInfo
 	text string
 }
@@ -55,8 +56,8 @@ const (
 	settlesIn       = 2 * time.Second
 )
 
-// Read returns a file's text and whether it differs from the last one. The look is taken before the reading: a file that
-// changes in between looks different the next time.
+// Read returns a file's text and whether it differs from the last one. It asks for the file's state before it reads, so that a
+// file which changes in between is seen to have changed the next time.
 func (f *File) Read(now time.Time) (text string, changed bool, err error) {
 	info, err := os.Stat(f.Path)
 	if err != nil {

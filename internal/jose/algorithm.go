@@ -18,12 +18,12 @@ type Algorithm struct {
 	MinSecret int
 
 	newHash func() hash.Hash
-	// verifier is how X.509 names it; 0 if it has no such name. One compiled call then hashes and verifies, and its PSS
-	// demands a salt as long as the hash.
+	// verifier is the same algorithm in package x509, whose one call hashes and verifies, and whose PSS demands a salt as
+	// long as the hash; 0 for HMAC and ECDSA: see verifyHashed.
 	verifier x509.SignatureAlgorithm
 }
 
-// algorithms are all that are known, in the order in which a key of theirs prefers to sign.
+// algorithms are all algorithms. A key that can use several signs with the first of them, unless it is told otherwise.
 var algorithms = []*Algorithm{
 	{Name: "HS256", KeyType: "oct", MinSecret: 32, newHash: sha256.New},
 	{Name: "HS384", KeyType: "oct", MinSecret: 48, newHash: sha512.New384},
@@ -64,21 +64,21 @@ func AlgorithmNames() []string {
 	return names
 }
 
-// Allows says whether an algorithm is in a list, by any of its names.
+// Allows says whether an algorithm is in a list, under its name or its alias.
 func Allows(list []string, name string) bool {
 	algorithm := algorithmsByName[name]
 	if algorithm == nil {
 		return false
 	}
 	for _, listed := range list {
-		if listed == name || listed == algorithm.Alias {
+		if listed == name || (listed == algorithm.Alias && listed != "") {
 			return true
 		}
 	}
 	return false
 }
 
-// algorithmsOf are the names of those that a key of a type and curve can serve, secrets apart.
+// algorithmsOf are the names of the algorithms for an asymmetric key of a type and curve.
 func algorithmsOf(keyType, curve string) []string {
 	names := []string{}
 	for _, algorithm := range algorithms {

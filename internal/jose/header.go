@@ -2,7 +2,7 @@ package jose
 
 import "strings"
 
-// Header is what is read of a token's header (RFC 7515 4). What it says of keys beside the kid is not.
+// Header is what is read of a token's header (RFC 7515 4). Keys in it (jwk, jku, x5c, x5u) are ignored (RFC 8725 3.10).
 type Header struct {
 	Alg, KID, Typ string
 	// IsStrict says that the text was found to be strict JSON: see StrictHeader.
@@ -19,8 +19,8 @@ const (
 	Unsupported Problem = "unsupported" // It demands an extension: crit, zip or b64 (RFC 7515 4.1.11, RFC 7516 4.1.3, RFC 7797).
 )
 
-// ParseHeader reads the first part of a token. Of members with one name the last counts: StrictHeader is to be asked before
-// the token is accepted.
+// ParseHeader reads the first part of a token. It does not notice duplicate members, of which the last counts: call StrictHeader
+// before the token is accepted.
 func ParseHeader(part string) (*Header, Problem) {
 	decoded, err := Base64.DecodeString(part)
 	if err != nil {
@@ -55,8 +55,8 @@ func textMember(members map[string]any, name string) (string, bool) {
 	return text, isText || !there
 }
 
-// StrictHeader says whether the first part of a token is strict JSON. It is asked behind the signature: to walk over what a
-// stranger wrote costs the interpreter a thousand times what it costs the stranger.
+// StrictHeader says whether the first part of a token is strict JSON. Call it after the signature was verified: walking over JSON
+// costs the interpreter a thousand times what writing it costs an attacker.
 func StrictHeader(part string) bool {
 	decoded, err := Base64.DecodeString(part)
 	if err != nil {

@@ -38,8 +38,8 @@ const (
 )
 
 // ParseSet reads a JWK Set (RFC 7517 5) of at most 1,000 keys. A key that contradicts itself is left out, with a log line that
-// says from where it is. From a URL, so are secrets and private keys: whoever reads the URL would know them. It is an error if
-// no key is left, and, but from a URL, if one is too weak.
+// names the set. In a remote set (one from a URL), secrets and private keys are left out as well: everyone who can read the URL
+// knows them. It is an error if no key is left, or if a key of a local set is too weak.
 func ParseSet(text, from string, remote bool) ([]*Key, error) {
 	set, err := StrictObject([]byte(text))
 	if err != nil {
@@ -53,7 +53,7 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 		return nil, fmt.Errorf("it has more than %d keys", maxSetKeys)
 	}
 	var keys []*Key
-	left := 0
+	left, others := 0, 0 // what is left out: as it contradicts itself, as it is for something else
 	for i, element := range list {
 		jwk, ok := element.(map[string]any)
 		if !ok {
@@ -61,8 +61,8 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 		}
 		dropEmpty(jwk)
 		var k *Key
-		if remote && hasPrivateMember(jwk) { // Looked at first: what it would cost to check is the endpoint's choice.
-			err = errors.New("it is secret, and a key set from a URL is public")
+		if remote && hasPrivateMember(jwk) { // First: checking a private key costs as much as the endpoint likes.
+			err = errors.New("it is a secret or private key, and a key set from a URL is public")
 		} else {
 			k, err = parseJWK(jwk)
 		}
@@ -70,10 +70,11 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 			return nil, fmt.Errorf("its key %d: %w", i, err)
 		}
 		if err != nil {
-			left++
 			if errors.Is(err, errOtherUse) {
-				logline.Debug("key %d of %s is left out: %s", i, from, err.Error())
-			} else if left <= maxLeftOutLines {
+				if others++; others <= maxLeftOutLines {
+					logline.Debug("key %d of %s is left out: %s", i, from, err.Error())
+				}
+			} else if left++; left <= maxLeftOutLines {
 				logline.Warning("key %d of %s is left out: %s", i, from, err.Error())
 			}
 			continue
@@ -99,7 +100,7 @@ func dropEmpty(jwk map[string]any) {
 	}
 }
 
-// hasPrivateMember says whether a JWK tells what its owner alone may know (RFC 7518 6.2.2, 6.3.2, 6.4.1).
+// hasPrivateMember says whether a JWK has a private or secret member (RFC 7518 6.2.2, 6.3.2, 6.4.1).
 func hasPrivateMember(jwk map[string]any) bool {
 	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
 		if _, there := jwk[name]; there {
@@ -224,7 +225,7 @@ func rsaJWK(jwk map[string]any, kid string) (*Key, error) {
 		return nil, errors.New("its e is too large")
 	}
 	public := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-	if err := checkRSA(public); err != nil { // First: to check a private key takes time that grows with the cube of its length.
+	if err := checkRSA(public); err != nil { // First, since the time to check a private key grows with the cube of its length.
 		if public.N.BitLen() < minRSABits {
 			return nil, fmt.Errorf("%w: %s", ErrTooWeak, err.Error())
 		}

@@ -16,32 +16,32 @@ import (
 //
 // Yaegi: a comma-ok assertion cannot tell interpreted types apart, so there is a field for each kind.
 type Key struct {
-	KID  string // empty for a PEM key or secret, which meets tokens of any kid
+	KID  string // empty for a PEM key or secret, which is tried for tokens of any kid
 	Algs []string
-	// Thumbprint is the RFC 7638 thumbprint of a public key, and "oct " and a hash of a secret.
+	// Thumbprint is the RFC 7638 thumbprint of a public key, or "oct " and a hash of a secret.
 	Thumbprint string
-	// ID distinguishes it from every key that would treat a token differently.
+	// ID is the same for two keys only if they treat every token alike.
 	ID string
 	// IsOwn says that the operator holds it: its tokens may be renewed.
 	IsOwn bool
 	// SignAlg is how it signs; empty if it does not.
 	SignAlg string
 
-	algorithms map[string]*Algorithm // those of Algs; none until it is bound
+	algorithms map[string]*Algorithm // those of Algs, by name; nil until it is bound
 
 	secret  []byte
 	rsa     *rsa.PublicKey
 	ecdsa   *ecdsa.PublicKey
 	ed25519 ed25519.PublicKey
-	// checker holds the RSA or Ed25519 key alone: package x509 checks signatures with it.
+	// checker is a certificate with nothing but the RSA or Ed25519 key: package x509 checks signatures with it.
 	checker *x509.Certificate
 
 	private any    // *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or []byte; nil if it cannot sign
 	jwkAlg  string // the JWK's alg; empty if there is none
 }
 
-// The length of an RSA modulus, in bits. A shorter one is weak (RFC 7518 3.3); a longer one makes each signature that it
-// checks costly, a stranger's too.
+// The length of an RSA modulus, in bits. A shorter one is weak (RFC 7518 3.3); with a longer one each signature is costly to check,
+// a forged one too.
 const (
 	minRSABits = 2048
 	maxRSABits = 8192
@@ -92,7 +92,7 @@ func newPublic(public any, kid string) (*Key, error) {
 		k.ecdsa = pub
 	case ed25519.PublicKey:
 		if len(pub) != ed25519.PublicKeySize {
-			return nil, errors.New("the Ed25519 key has not 32 bytes")
+			return nil, errors.New("the Ed25519 key is not 32 bytes long")
 		}
 		k.ed25519 = pub
 		k.checker = &x509.Certificate{PublicKeyAlgorithm: x509.Ed25519, PublicKey: pub}
@@ -151,9 +151,9 @@ func (k *Key) PublicKID() string {
 	return k.KID
 }
 
-// Bind makes it a key of the operator's or of somebody else, narrows it to the configured algorithms, if there are any, and
-// decides how it signs: as its JWK says, else with the first configured algorithm that fits, else with the first of its
-// type. It is called once, before anybody else sees the key.
+// Bind fixes what the key may do: its algorithms, narrowed to the configured ones if there are any; whether it is the operator's own,
+// so that its tokens may be renewed; and how it signs: as its JWK says, else with the first configured algorithm that fits,
+// else with the first of its type. It is called once, before other goroutines see the key.
 func (k *Key) Bind(configured []string, isOwn bool) {
 	k.IsOwn = isOwn
 	if len(configured) > 0 {

@@ -2,7 +2,7 @@ package jose
 
 import "strings"
 
-// KeySet holds keys by what a token says of its own, so no key is tried that does not fit. It does not change.
+// KeySet finds keys by a token's alg and kid, so that only those are tried which can have signed it. It does not change.
 type KeySet struct {
 	byAlg map[string][]*Key // every key of an algorithm
 	byKID map[string][]*Key // "alg kid": the keys of that kid, and behind them those without one
@@ -11,7 +11,7 @@ type KeySet struct {
 	ids   map[string]bool
 }
 
-// NewKeySet makes a set of keys that are bound.
+// NewKeySet makes a set of keys. They have to be bound: see Key.Bind.
 func NewKeySet(keys []*Key) *KeySet {
 	set := &KeySet{byAlg: map[string][]*Key{}, byKID: map[string][]*Key{}, noKID: map[string][]*Key{}, kids: map[string]bool{}, ids: map[string]bool{}}
 	for _, k := range keys {
@@ -38,7 +38,7 @@ func NewKeySet(keys []*Key) *KeySet {
 	return set
 }
 
-// Has says whether a key is in the set: one that treats every token in the same way.
+// Has says whether the set has this key, or another that treats every token alike.
 func (s *KeySet) Has(k *Key) bool { return s.ids[k.ID] }
 
 // HasKID says whether a key in the set has that kid.
@@ -64,7 +64,13 @@ func Find(s *KeySet, h *Header, input string, signature []byte, limit int) (*Key
 		if tried == limit {
 			break
 		}
-		if Verify(k, h.Alg, input, signature) {
+		isRight := false
+		if k.checker != nil {
+			isRight = k.checker.CheckSignature(k.algorithms[h.Alg].verifier, []byte(input), signature) == nil
+		} else {
+			isRight = Verify(k, h.Alg, input, signature)
+		}
+		if isRight {
 			return k, tried
 		}
 		tried++

@@ -10,8 +10,8 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
 
-// maxPrivateBytes bounds a private key of a PEM, whose check takes time that grows with the cube of its length. An RSA key of
-// 8192 bits has less than 5 KiB.
+// maxPrivateBytes bounds a private key in a PEM: the time to check one grows with the cube of its length. An RSA key of 8192 bits
+// has less than 5 KiB.
 const maxPrivateBytes = 8 << 10
 
 // ParsePEM reads the first key or certificate of a PEM (RFC 7468): a public key or certificate, or a private key in PKCS#1,
@@ -28,7 +28,7 @@ func ParsePEM(text string) (*Key, error) {
 			return nil, errors.New("there is no PEM key in it")
 		}
 		if strings.HasSuffix(block.Type, "PRIVATE KEY") && len(block.Bytes) > maxPrivateBytes {
-			return nil, errors.New("the private key is longer than an RSA key of 8192 bits") // To check it would take long.
+			return nil, errors.New("the private key is longer than an RSA key of 8192 bits") // Not even parsed: that would take long.
 		}
 		var parsed any
 		var err error

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// publicKind says what a secret is if it is a key that others may know, in any of the forms that keys are passed around in;
-// empty if it is none. Whoever knows a public key could otherwise sign with it (RFC 8725 2.1).
+// publicKind names the kind of key that is given as a secret by mistake, in any of the forms that keys are passed around in; empty if
+// the secret is none. Otherwise whoever knows a public key could sign with it (RFC 8725 2.1).
 func publicKind(secret []byte) string {
-	for range [3]int{} { // A PEM without its armor, which is base64, may be in base64 once more.
+	for range [3]int{} { // The base64 inside a PEM may itself be in base64.
 		if kind := plainPublicKind(secret); kind != "" {
 			return kind
 		}
@@ -28,11 +28,11 @@ func publicKind(secret []byte) string {
 
 var byteOrderMark = []byte("\ufeff")
 
-// keyLine is a public key as OpenSSH writes it: its type and, in base64, its type again.
+// keyLine is the start of a public key as OpenSSH writes it: its type, and its type again in base64, after a length.
 var keyLine = regexp.MustCompile(`(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+[ \t]+AAAA`)
 
 func plainPublicKind(secret []byte) string {
-	text := strings.ReplaceAll(string(secret), "\x00", "") // As a text of 16-bit characters has them.
+	text := strings.ReplaceAll(string(secret), "\x00", "") // UTF-16, as some editors write it.
 	switch {                                               // Yaegi: of several conditions in one case only one is looked at.
 	case strings.Contains(text, "-----BEGIN "):
 		return "a PEM"
@@ -52,7 +52,7 @@ func plainPublicKind(secret []byte) string {
 	return ""
 }
 
-// isDER says whether it is a public key or certificate in DER, which a PEM holds in base64.
+// isDER says whether data is a public key or certificate in DER, the bytes that a PEM has in base64.
 func isDER(data []byte) bool {
 	if len(data) == 0 || data[0] != 0x30 { // ASN.1's SEQUENCE
 		return false

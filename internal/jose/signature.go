@@ -27,14 +27,14 @@ func Verify(k *Key, alg, input string, signature []byte) bool {
 	return isRight
 }
 
-// verifyHashed checks a signature by HMAC or ECDSA, which package x509 has not, or writes in another form.
+// verifyHashed checks a signature by HMAC, which package x509 does not know, or by ECDSA, whose signatures it expects in another form.
 func verifyHashed(k *Key, algorithm *Algorithm, input string, signature []byte) bool {
 	if k.secret != nil {
 		mac := hmac.New(algorithm.newHash, k.secret)
 		_, _ = mac.Write([]byte(input)) // It never fails (package hash).
 		return hmac.Equal(signature, mac.Sum(nil))
 	}
-	// JWS has r and s side by side, each as long as the curve's order (RFC 7518 3.4).
+	// A JWS has r and s side by side, each as long as the curve's order (RFC 7518 3.4).
 	size := (k.ecdsa.Curve.Params().BitSize + 7) / 8
 	if len(signature) != 2*size {
 		return false
@@ -45,11 +45,11 @@ func verifyHashed(k *Key, algorithm *Algorithm, input string, signature []byte) 
 	return ecdsa.Verify(k.ecdsa, sum.Sum(nil), r, s)
 }
 
-// MaxTokenBytes is how long a token may be.
+// MaxTokenBytes is the greatest length of a token.
 const MaxTokenBytes = 8 << 10
 
-// ErrTooLong is the error of a token that nobody would accept, for its length.
-var ErrTooLong = errors.New("it would be longer than 8 KiB, and refused")
+// ErrTooLong is the error of a token that would be refused for its length.
+var ErrTooLong = errors.New("the token would be longer than 8 KiB, and refused")
 
 // Sign makes a token of a payload (RFC 7515 5.1), under a header with its own alg and kid, and a typ if one is given.
 func (k *Key) Sign(typ, payload string) (string, error) {

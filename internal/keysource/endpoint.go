@@ -13,9 +13,9 @@ import (
 )
 
 // Endpoint is a JWK Set of another issuer, at a fixed URL or found by OpenID discovery. It is fetched at first need and
-// refreshed in the background. It is shared by every middleware with the same endpoint and client settings.
+// refreshed in the background. All middlewares with the same endpoint and client settings share one.
 //
-// Its times are since 1970, as the requests' clock shows them.
+// Its times are durations since 1970, like the time that a request is judged at.
 type Endpoint struct {
 	issuer string // whose keys they are; empty: of no particular issuer
 	url    string // empty: discovery
@@ -25,16 +25,16 @@ type Endpoint struct {
 	mu          sync.Mutex
 	set         *jose.KeySet  // nil: never fetched, or too old
 	refreshAt   time.Duration // when a refresh is due …
-	age         time.Duration // … which is that long after the answer
+	age         time.Duration // … which is so long after the last answer
 	attempt     chan struct{} // closed when the fetch that is under way has an answer; nil: none is
-	isBusy      bool          // a fetch is under way, or waits to be repeated
-	nextTry     time.Duration // not before, after a failure
+	isBusy      bool          // a fetch is under way, or pauses before it is repeated
+	nextTry     time.Duration // after a failure: no fetch before this
 	backoff     time.Duration
 	askedAt     time.Duration // when an unknown kid last caused a fetch
 	lastErr     string
 	isAbandoned bool // nothing has used it for ten minutes
 
-	// What was read last. It is the one fetch's that is under way, and needs no lock.
+	// What was read last. Only the one fetch that is under way uses these, so they need no lock.
 	readText string
 	readSet  *jose.KeySet
 	readErr  error
@@ -58,8 +58,8 @@ func NewEndpoint(issuer, url, bearer string, client fetch.Client) *Endpoint {
 	return &Endpoint{issuer: issuer, url: url, bearer: bearer, client: client, askedAt: -unknownPause}
 }
 
-// KeysFor returns the keys that a token with this kid meets. It waits for a fetch at most once, and a fetch ends within the
-// client's timeout. Without any keys it returns when to ask again.
+// KeysFor returns the keys to verify a token of this kid with. It waits for at most one fetch, which ends within the client's
+// timeout. If no keys are known, the set is nil and retryAfter says when to ask again.
 func (e *Endpoint) KeysFor(kid string, now time.Duration) (set *jose.KeySet, retryAfter time.Duration) {
 	e.mu.Lock()
 	e.refreshIfDue(now)
@@ -68,7 +68,7 @@ func (e *Endpoint) KeysFor(kid string, now time.Duration) (set *jose.KeySet, ret
 		if kid == "" || e.set.HasKID(kid) {
 			attempt = nil
 		} else if !e.isBusy && isDue(e.nextTry, now, maxBackoff) && isDue(e.askedAt+unknownPause, now, unknownPause) {
-			// A new key may have come: one fetch finds out, however many ask, while it is under way and just after it.
+			// There may be a new key. One fetch finds out for all requests with an unknown kid.
 			e.startFetch()
 			attempt = e.attempt
 			e.askedAt = now
@@ -82,14 +82,14 @@ func (e *Endpoint) KeysFor(kid string, now time.Duration) (set *jose.KeySet, ret
 	e.mu.Lock()
 	found := e.set
 	if attempt != nil && found != nil && kid != "" && !found.HasKID(kid) {
-		e.askedAt = now // This fetch did not find it; the next may in a while.
+		e.askedAt = now // The kid is still unknown: pause before the next fetch for one.
 	}
 	wait := e.nextTry - now + time.Second
 	e.mu.Unlock()
 	return found, wait
 }
 
-// Refreshed returns the keys that are known, and has them fetched again in the background if they are old; nil if none is.
+// Refreshed returns the known keys, nil if there are none, and starts a fetch in the background if they are old.
 func (e *Endpoint) Refreshed(now time.Duration) *jose.KeySet {
 	e.mu.Lock()
 	if e.set != nil {
@@ -100,7 +100,7 @@ func (e *Endpoint) Refreshed(now time.Duration) *jose.KeySet {
 	return set
 }
 
-// Known returns the keys that are known; nil if none is.
+// Known returns the known keys; nil if there are none.
 func (e *Endpoint) Known() *jose.KeySet {
 	e.mu.Lock()
 	set := e.set
@@ -108,7 +108,7 @@ func (e *Endpoint) Known() *jose.KeySet {
 	return set
 }
 
-// Abandon ends the repetitions of a fetch that nobody waits for.
+// Abandon ends the repetitions of a failing fetch, once no middleware uses the endpoint.
 func (e *Endpoint) Abandon() {
 	e.mu.Lock()
 	e.isAbandoned = true
@@ -127,10 +127,10 @@ func (e *Endpoint) refreshIfDue(now time.Duration) {
 	}
 }
 
-// isDue says whether a time has come, or is further away than it can be: then the clock was set back.
+// isDue says whether a time has come. One that is further away than most says that the clock was set back, and counts as come.
 func isDue(at, now, most time.Duration) bool { return now >= at || at-now > most+time.Second }
 
-// startFetch starts a fetch and its repetitions. The goroutine ends with them. The caller holds the lock.
+// startFetch starts a goroutine that fetches the keys, and repeats that if it fails, up to MaxRetries times. The caller holds the lock.
 func (e *Endpoint) startFetch() {
 	e.isBusy = true
 	e.attempt = make(chan struct{})
@@ -139,7 +139,7 @@ func (e *Endpoint) startFetch() {
 		defer func() {
 			if r := recover(); r != nil {
 				logline.Error("fetching the keys of %s failed: %s", logline.Quote(e.name()), logline.Quote(fmt.Sprint(r)))
-				e.settle(nil, 0, errors.New("the fetch broke off"), false)
+				e.settle(nil, 0, errors.New("the fetch ended unexpectedly"), false)
 			}
 		}()
 		for try := 0; ; try++ {
@@ -164,7 +164,7 @@ func (e *Endpoint) startFetch() {
 	}()
 }
 
-// settle records how an attempt ended and lets those go on that wait for it. It returns the pause before the next.
+// settle records how an attempt ended, and wakes the requests that wait for it. It returns the pause before the next attempt.
 func (e *Endpoint) settle(set *jose.KeySet, age time.Duration, err error, again bool) time.Duration {
 	now := sinceEpoch(time.Now())
 	e.mu.Lock()
@@ -213,7 +213,7 @@ func (e *Endpoint) name() string {
 	}
 	u, err := url.Parse(name)
 	if err != nil || u.Host == "" {
-		return name // An issuer's name that is not a URL.
+		return name // An issuer need not be a URL.
 	}
 	return fetch.ShownURL(u)
 }

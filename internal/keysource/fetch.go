@@ -47,8 +47,8 @@ func (e *Endpoint) fetch() (*jose.KeySet, time.Duration, error) {
 	return e.readSet, fetch.FreshFor(header, minAge, maxAge, defaultAge), e.readErr
 }
 
-// read reads a key set, unless it says what it said the last time: so a remembered token keeps its key, and a key that is left
-// out is logged once.
+// read parses a key set, unless its text is that of the last time. So an unchanged set stays the same value, and remembered tokens stay
+// valid without another look; and a key that is left out is logged once.
 func (e *Endpoint) read(text string) {
 	if text == e.readText && (e.readSet != nil || e.readErr != nil) {
 		return
@@ -62,7 +62,7 @@ func (e *Endpoint) read(text string) {
 		return
 	}
 	for _, k := range keys {
-		k.Bind(nil, false) // Each middleware has its own algorithms.
+		k.Bind(nil, false) // Not narrowed: the middlewares that share it may have different algorithms.
 	}
 	e.readSet = jose.NewKeySet(keys)
 }
@@ -115,15 +115,15 @@ func isSameOrigin(a, b string) bool {
 	return err == nil && first.Scheme == second.Scheme && request.HostPort(first) == request.HostPort(second)
 }
 
-// keySetURL reads the answer of a discovery. It has to be from exactly the issuer that is configured, since
-// whoever answers decides whose signatures count.
+// keySetURL reads the key set's URL from a discovery document. The document has to name exactly the configured issuer (OpenID Connect
+// Discovery 1.0 4.3).
 func keySetURL(issuer, text string) (string, error) {
 	document, err := jose.StrictObject([]byte(text))
 	if err != nil {
 		return "", errors.New("the discovery document is not a JSON object")
 	}
 	if document["issuer"] != issuer {
-		return "", fmt.Errorf("the discovery document is of the issuer %s", logline.Quote(fmt.Sprint(document["issuer"])))
+		return "", fmt.Errorf("the discovery document names another issuer, %s", logline.Quote(fmt.Sprint(document["issuer"])))
 	}
 	address, _ := document["jwks_uri"].(string)
 	if err := fetch.CheckURL(address); err != nil {

@@ -1,3 +1,6 @@
+// Package keysource knows where keys come from and when they are read again: the operator's options and files (Own), and other
+// issuers' endpoints (Endpoint). What a key is, and whether it verifies, is up to package jose; which tokens are checked with which
+// source is up to the middleware.
 package keysource
 
 import (
@@ -25,20 +28,20 @@ type OwnOptions struct {
 type Own struct {
 	mu         sync.RWMutex
 	current    *Ring
-	adopting   sync.Mutex // held while keys that were read become part of the ring
+	adopting   sync.Mutex // held while keys that were read are put into the ring
 	sources    []*source
 	algorithms []string
 	watches    bool
 }
 
-// Ring is the state of the operator's keys at one moment. It does not change.
+// Ring is a snapshot of the operator's keys. It does not change.
 type Ring struct {
 	Set *jose.KeySet
 	// Signer is the first key that can sign; nil if none can.
 	Signer *jose.Key
 	// Published are the public halves as a JWK Set; nil if there is none.
 	Published []byte
-	// IsIncomplete says that a file which was never read well could hold a token's key.
+	// IsIncomplete says that there is a file which could not be read so far, and which may hold a token's key.
 	IsIncomplete bool
 }
 
@@ -47,7 +50,8 @@ type kind struct {
 	option string
 	// isOwn says that tokens of these keys may be renewed.
 	isOwn bool
-	// isSecret says that the text is a secret, half of which is a secret too, and which is in no log line.
+	// isSecret says that the text is a secret. Half of a secret is one too, so a changed file has to be seen twice, and
+	// neither its text nor its name is logged: see report.
 	isSecret bool
 	parse    func(text string) ([]*jose.Key, error)
 }
@@ -55,19 +59,19 @@ type kind struct {
 // source is an option that holds keys.
 type source struct {
 	kind
-	looking sync.Mutex  // held by the one request that looks at the file
+	looking sync.Mutex  // held by the one request that checks the file
 	file    *file.File  // nil: content
 	wasRead bool        // at least once
-	unsure  []*jose.Key // of a secret's file that has just changed: they count if the next look sees the same
-	read    []*jose.Key // since they were last adopted; nil if there are none
+	unsure  []*jose.Key // from a secret's file that has just changed: they count if the next look finds the same
+	read    []*jose.Key // read, but not yet in the ring; nil if there are none
 	lastErr string
 
 	keys    []*jose.Key
 	isKnown bool
 }
 
-// NewOwn reads the key options, and returns what is wrong with their contents. A wrong file is not among that, since Traefik
-// would drop the router, and a broader one could then serve the path unguarded: what is known stays in use.
+// NewOwn reads the key options, and returns what is wrong with keys that are given as content. A missing or broken file is only logged:
+// as an error it would make Traefik drop the router, and a broader router could then serve the path unguarded.
 func NewOwn(o OwnOptions) (*Own, []error) {
 	own := &Own{algorithms: o.Algorithms}
 	parseSecret := parsePlainSecret
@@ -122,9 +126,9 @@ func Current(own *Own) *Ring {
 	return r
 }
 
-// Look reads the key files that have changed. One request looks at a file at a time; the others go on with the keys that are
-// known, and with the other files, so that one which hangs holds up no other. What was read counts together: a key may have
-// moved from one file to another.
+// Look reads the key files that have changed. Only one request checks a file at a time; others skip it, so a file that hangs holds
+// up one request and no other file. All that was read counts at the same moment, since a key may have moved from one file to
+// another.
 func (own *Own) Look() {
 	for _, s := range own.sources {
 		if s.file == nil || !s.looking.TryLock() {
@@ -155,8 +159,8 @@ func (own *Own) Look() {
 	own.adopting.Unlock()
 }
 
-// look reads a source's file if it has changed, and returns its new keys; nil if there are none. What is broken is logged once
-// and leaves the known keys in use.
+// look reads a source's file if it has changed, and returns its new keys; nil if there are none. A broken file is logged once, and
+// the known keys stay in use.
 func (s *source) look() []*jose.Key {
 	text, changed, err := s.file.Read(time.Now())
 	unsure := s.unsure
@@ -190,7 +194,7 @@ func (s *source) report(err error) {
 	s.lastErr = message
 	path := logline.Quote(s.file.Path)
 	if s.isSecret {
-		path = "that it names" // Base64 may start with a slash, and be taken for a path.
+		path = "that it names" // Not shown: it may be the secret itself, since base64 can begin with a slash like a path.
 	}
 	logline.Error("%s: the file %s cannot be used: %s", s.option, path, message)
 }
@@ -256,7 +260,7 @@ func parsePublic(text string) ([]*jose.Key, error) {
 	return []*jose.Key{k}, nil
 }
 
-// adopt binds keys that were just read, before anybody else sees them.
+// adopt binds keys that were just read, and makes them those of their source.
 func (own *Own) adopt(s *source, keys []*jose.Key) {
 	for _, k := range keys {
 		k.Bind(own.algorithms, s.isOwn)
@@ -265,7 +269,7 @@ func (own *Own) adopt(s *source, keys []*jose.Key) {
 	s.isKnown = true
 }
 
-// assemble makes a ring of what the sources know.
+// assemble makes a ring of the keys of all sources.
 func (own *Own) assemble() *Ring {
 	r := &Ring{}
 	var keys, owned []*jose.Key

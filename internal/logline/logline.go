@@ -1,5 +1,5 @@
-// Package logline writes the plugin's lines to Traefik's log. It knows the levels and how to quote what a stranger wrote,
-// and nothing of what the lines say.
+// Package logline writes the plugin's lines to Traefik's log. It knows the levels, and how to quote text from outside, and nothing
+// of what the lines say.
 //
 // Yaegi: fmt prints to the interpreter's standard output, which Traefik logs at debug level, and package log writes to its
 // standard error, which Traefik logs at error level. There is no level between.
@@ -13,7 +13,7 @@ import (
 
 const prefix = "slidingjwt: "
 
-// Debug logs what needs nobody's action.
+// Debug logs what needs no action.
 func Debug(format string, args ...any) {
 	fmt.Println(prefix + fmt.Sprintf(format, args...)) //nolint:forbidigo // This is how a plugin logs.
 }
@@ -25,7 +25,7 @@ func Warning(format string, args ...any) {
 
 // Error logs what the operator has to act on.
 func Error(format string, args ...any) {
-	log.Println(prefix + fmt.Sprintf(format, args...)) //nolint:gosec // What strangers wrote is quoted.
+	log.Println(prefix + fmt.Sprintf(format, args...)) // Callers quote text from outside.
 }
 
 const maxQuoted = 200 // bytes

@@ -1,5 +1,5 @@
-// Package request knows what a client may send and a browser may be made to send: spellings of headers, trailers, pairs in
-// cookies and queries, the request's origin. It knows nothing of tokens.
+// Package request knows what clients send, and what another site can make a browser send: spellings of headers, trailers, pairs in
+// cookies and queries, a request's origin. It knows nothing of tokens.
 package request
 
 import (
@@ -8,11 +8,10 @@ import (
 	"strings"
 )
 
-// Names are names of headers, whatever their spelling: services differ in which of X-User-Id, X_User_Id and X.User.Id they
-// take for the same.
+// Names is a set of header names in all their spellings: some services take X-User-Id, X_User_Id and X.User.Id for the same header.
 type Names struct {
 	normal  map[string]bool
-	lengths map[int]bool // which no spelling changes
+	lengths map[int]bool // of the names; all spellings of a name have the same length
 }
 
 // NewNames makes a set of names.
@@ -70,14 +69,14 @@ func Normalize(name string) string {
 	return strings.ToLower(hyphens.Replace(name))
 }
 
-// hyphens has the characters that a header's name may hold beside letters and digits (RFC 9110 5.6.2), and a few it may not.
+// hyphens replaces the characters that a header's name may hold beside letters and digits (RFC 9110 5.6.2), and a few that it may not.
 var hyphens = strings.NewReplacer("!", "-", "#", "-", "$", "-", "%", "-", "&", "-", "'", "-", "*", "-", "+", "-", ".", "-",
 	"^", "-", "_", "-", "`", "-", "|", "-", "~", "-", " ", "-", "/", "-", ":", "-", "@", "-", "\\", "-")
 
-// Nowhere is a writer that fails, and so ends http.Header.WriteSubset at the first header that it would write: one compiled
-// call says whether a request has headers beside those of a set.
+// Nowhere is a writer that always fails. http.Header.WriteSubset fails with it if there is a header to write, so one compiled call
+// says whether a request has headers that are not in a set.
 //
-// Yaegi: a compiled type, since a wrapper is made of an interpreted one at each call.
+// Yaegi: it is of a compiled type, since one of an interpreted type would be wrapped at each call.
 var Nowhere = closedPipe()
 
 func closedPipe() *io.PipeWriter {
@@ -86,8 +85,8 @@ func closedPipe() *io.PipeWriter {
 	return w
 }
 
-// OrdinaryBut returns the request headers that are seen every day, but those that are spellings of names in the set. A
-// request that has no others holds none of these names.
+// OrdinaryBut returns common request headers, without those that are spellings of names in the set. So a request that has only
+// ordinary headers has no spelling of these names.
 func OrdinaryBut(names *Names) map[string]bool {
 	ordinary := map[string]bool{}
 	for _, name := range everyday {
@@ -110,8 +109,8 @@ var everyday = strings.Fields(`
 	X-Forwarded-Proto X-Forwarded-Server X-Forwarded-Tls-Client-Cert X-Forwarded-Tls-Client-Cert-Info X-Real-Ip
 	X-Request-Id X-Requested-With`)
 
-// overrides are headers that make some services take a request for one of another method.
+// overrides are headers that change a request's method for some services.
 var overrides = NewNames("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override")
 
-// RemoveOverrides keeps a preflight, which passes without a token, from being more than a question.
+// RemoveOverrides removes these headers. A preflight passes without a token, and must not become another request at the service.
 func RemoveOverrides(req *http.Request) { overrides.RemoveFrom(req.Header) }

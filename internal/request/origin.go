@@ -9,11 +9,10 @@ import (
 // maxOriginBytes is more than any scheme, host and port have (RFC 1035 2.3.4).
 const maxOriginBytes = 300
 
-// IsCrossSite says whether a browser may have sent the cookie for another site with a request that could change something:
-// one of another method than GET and HEAD, or one that opens a WebSocket. What is not known to be from this site is from
-// another one. As in net/http's CrossOriginProtection, Sec-Fetch-Site counts before Origin; here Origin's scheme does too,
-// since whoever can write the http site's pages may not be who runs the https site.
-// The listed origins may send the cookie all the same.
+// IsCrossSite says whether another site may have made the browser send this request, if the request could change something: its
+// method is not GET or HEAD, or it opens a WebSocket. It is true for whatever is not known to come from the site itself.
+// As in net/http's CrossOriginProtection, Sec-Fetch-Site counts before Origin. Unlike there, Origin's scheme counts as well,
+// since an attacker on the network can write the pages of the http site. The listed origins are always allowed.
 func IsCrossSite(req *http.Request, listed map[string]bool) bool {
 	h := req.Header
 	if (req.Method == http.MethodGet || req.Method == http.MethodHead) && len(h["Upgrade"]) == 0 {
@@ -30,7 +29,7 @@ func IsCrossSite(req *http.Request, listed map[string]bool) bool {
 		return sites[0] != "same-origin" && sites[0] != "none"
 	}
 	if len(origins) == 0 {
-		return false // Browsers send one of the two with whatever can change something.
+		return false // No browser: they send one of the two with such requests.
 	}
 	if len(origins[0]) > maxOriginBytes {
 		return true
@@ -67,8 +66,8 @@ func HostPort(u *url.URL) string {
 	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
-// DropTunnel takes off an upgrade to anything but WebSocket. A service that agreed to h2c, say, would take further
-// requests from the client past the gateway, with whatever headers it likes (RFC 9113 has no such upgrade any more).
+// DropTunnel removes an upgrade to anything but WebSocket. If a service agreed to h2c, say, the client could send it further requests
+// that the gateway does not see, with any headers (RFC 9113 has no such upgrade any more).
 func DropTunnel(h http.Header) {
 	protocols := h["Upgrade"]
 	if len(protocols) == 0 || len(protocols) == 1 && strings.EqualFold(protocols[0], "websocket") {
@@ -78,8 +77,8 @@ func DropTunnel(h http.Header) {
 	delete(h, "Http2-Settings")
 }
 
-// IsPreflight says whether a request is a CORS preflight, which never carries credentials (Fetch 3.3.6), and
-// never asks for another protocol: behind a 101 a client would talk to the service past every middleware.
+// IsPreflight says whether a request is a CORS preflight, which never carries credentials (Fetch 3.3.6). One with an upgrade is none:
+// after a 101 the client would talk to the service without any middleware between them.
 func IsPreflight(req *http.Request) bool {
 	return req.Method == http.MethodOptions && len(req.Header["Origin"]) == 1 &&
 		len(req.Header["Access-Control-Request-Method"]) == 1 && req.ContentLength == 0 && len(req.Header["Upgrade"]) == 0

@@ -9,22 +9,22 @@ import (
 
 // PairFinder finds the pairs of one name in a list such as a Cookie line or a query.
 //
-// Yaegi: a stranger can send a thousand pairs for nothing, and each one that the interpreter looks at costs a microsecond.
-// So the pairs are sorted, in one compiled call, and only those are looked at that begin as the name may begin.
+// Yaegi: sending a thousand pairs costs a client almost nothing, and each pair that interpreted code looks at costs a microsecond.
+// So the pairs are sorted, in one compiled call, and only those that begin like the name are looked at.
 type PairFinder struct {
 	name      string
 	separator string   // between two pairs
-	starts    []string // one of which the name's pairs begin with, and few others
+	starts    []string // every pair of that name begins with one of these, and few others do
 	isNamed   func(key, name string) bool
 }
 
-// maxAlike is how many pairs are looked at that begin as the name may.
+// maxAlike is how many pairs that begin like the name are looked at.
 const maxAlike = 50
 
 // ErrTooMany is the error of a text in which more pairs begin like the name than are looked at.
 var ErrTooMany = errors.New("there are more pairs that begin like the name than are looked at")
 
-// CookieFinder finds cookies (RFC 6265 4.2.1). Services differ in which white space around a name they ignore.
+// CookieFinder finds cookies (RFC 6265 4.2.1), also with white space around the name, since some services ignore that.
 func CookieFinder(name string) *PairFinder {
 	// The second line has the first octets of what Unicode counts as white space.
 	starts := []string{name, " ", "\t", "\n", "\v", "\f", "\r", "\xc2", "\xe1\x9a", "\xe2\x80", "\xe2\x81", "\xe3\x80"}
@@ -74,15 +74,15 @@ func (f *PairFinder) Find(text string) ([]string, error) {
 	return named, nil
 }
 
-// ValueOf is what stands behind the name of a pair.
+// ValueOf is a pair's value.
 func ValueOf(pair string) string {
 	_, value, _ := strings.Cut(pair, "=")
 	return value
 }
 
-// Without takes pairs out of a text, and leaves the rest as it is.
+// Without removes pairs from a text, and leaves the rest as it is.
 func (f *PairFinder) Without(text string, pairs []string) string {
-	// Each pair stands between two separators of its own meanwhile: "a=1&b=2" is "&a=1&&b=2&".
+	// Each pair gets two separators of its own ("a=1&b=2" becomes "&a=1&&b=2&"), so that it can be replaced with them.
 	one, two := f.separator, f.separator+f.separator
 	text = one + strings.ReplaceAll(text, one, two) + one
 	for _, pair := range pairs {

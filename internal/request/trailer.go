@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// GuardTrailers keeps a request's trailers free of some names, whoever reads the body. net/http adds trailers when the body
+// GuardTrailers removes some names from a request's trailers, whoever reads the body. net/http adds trailers when the body
 // ends: in HTTP/1 whatever a chunked body brings, announced or not; in later versions what was announced.
 func GuardTrailers(req *http.Request, names *Names) {
 	names.RemoveFrom(req.Trailer)
@@ -14,7 +14,7 @@ func GuardTrailers(req *http.Request, names *Names) {
 	}
 }
 
-// guardedBody removes trailers in the very call that has net/http add them, so nobody sees them in between.
+// guardedBody removes trailers in the same call in which net/http adds them, so that no reader sees them in between.
 type guardedBody struct {
 	body  io.ReadCloser
 	req   *http.Request
