@@ -76,6 +76,24 @@ func TestUserOfRefusedRequest(t *testing.T) {
 	})
 }
 
+// A name with a line break would be another line of the access log.
+func TestUnprintableUser(t *testing.T) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, service := e.Middleware(t, options{"signingSecret": minted.Secret, "usernameClaim": "name"})
+		for name, want := range map[string]string{
+			"Ada Lovelace": "Ada Lovelace", "ada\n192.0.2.1 - root [": "", "ada\x1b[2J": "", "ada\u0085": "", " ada": "", strings.Repeat("a", 5000): "",
+		} {
+			service.Forget()
+			if got := bothways.Verdict(t, handler, minted.Token(t, minted.Valid().With(claims{"name": name}))); got != "served" {
+				t.Fatalf("%.20q: got %s, want served", name, got)
+			}
+			if got := service.Request().URL.User.Username(); got != want {
+				t.Errorf("got the user %.20q, want %q", got, want)
+			}
+		}
+	})
+}
+
 // A secret is in no line of the log: neither a bearer token that begins with a slash, as a path does, nor what an endpoint repeats of
 // its URL.
 func TestSecretsOfEndpoints(t *testing.T) {
