@@ -94,8 +94,8 @@ func readBearer(option string) (string, error) {
 		return "", nil
 	}
 	text, err := FileOrContent(option)
-	if err != nil {
-		return "", fmt.Errorf("bearerToken: %w", err)
+	if err != nil { // The file's name is not shown: it may be the token itself, since base64 can begin with a slash like a path.
+		return "", errors.New("bearerToken: the file that it names is missing or unreadable")
 	}
 	text = strings.TrimSpace(text)
 	if err := checkBearerText(text); err != nil {
@@ -193,6 +193,9 @@ func reasonOf(err error) error {
 	var inURL *url.Error
 	if errors.As(err, &inURL) {
 		err = inURL.Err
+	}
+	if strings.HasPrefix(err.Error(), "failed to parse Location header") { // It goes on with the URL.
+		return errors.New("it redirects to a malformed URL")
 	}
 	var inNetwork *net.OpError
 	if errors.As(err, &inNetwork) && inNetwork.Err != nil {
