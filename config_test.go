@@ -440,6 +440,18 @@ func TestHubBlock(t *testing.T) {
 		if got := bothways.Verdict(t, handler, minted.Token(t, admin.With(claims{"grp": "user"}))); got != "403 claims_not_sufficient" {
 			t.Errorf("got %s, want 403 claims_not_sufficient", got)
 		}
+
+		// Its newer options: the token in another header, and issuers that have no name.
+		key := minted.Key(t, "P-256")
+		server := minted.Serving(t, minted.JWKSet(t, minted.PublicJWK(t, key)))
+		handler, service = e.Middleware(t, options{
+			"trustedIssuers": []any{map[string]any{"jwksUrl": server.URL}}, "headerName": "X-Token", "usernameClaim": "grp",
+			"forwardHeaders": map[string]any{"Group": "grp"},
+		})
+		rec := bothways.Send(t, handler, "GET", "/", http.Header{"X-Token": {minted.Signed(t, key, claims{"alg": "ES256"}, admin)}}, nil)
+		if got := bothways.Outcome(t, rec); got != "served" || service.Request().Header.Get("Group") != "admin" || service.Request().URL.User.Username() != "admin" {
+			t.Errorf("with the newer options: got %s, want served and the user admin", got)
+		}
 	})
 }
 

@@ -275,6 +275,9 @@ func TestConfirmedClaims(t *testing.T) {
 				number := func(name string) string { return fmt.Sprintf("%.0f", got[name]) }
 				id, _ := got["jti"].(string)
 				want := strings.NewReplacer("OLD", fmt.Sprint(now-3500), "NOW", number("iat"), "NEW", number("exp"), "ID", id).Replace(test.want)
+				if sid, _ := got["sid"].(string); !strings.Contains(want, `"sid"`) { // It is added.
+					want = strings.TrimSuffix(want, "}") + `,"sid":"` + sid + `"}`
+				}
 				if string(payload) != want {
 					t.Errorf("got  %s\nwant %s", payload, want)
 				}

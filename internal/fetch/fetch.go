@@ -111,6 +111,9 @@ func reasonOf(err error) error {
 	if errors.As(err, &inURL) {
 		err = inURL.Err
 	}
+	if strings.HasPrefix(err.Error(), "failed to parse Location header") { // It goes on with the URL.
+		return errors.New("it redirects to a malformed URL")
+	}
 	var inNetwork *net.OpError
 	if errors.As(err, &inNetwork) && inNetwork.Err != nil {
 		return errors.New(inNetwork.Op + ": " + logline.Quote(inNetwork.Err.Error()))

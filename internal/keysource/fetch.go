@@ -73,8 +73,8 @@ func readBearer(option string) (string, error) {
 		return "", nil
 	}
 	text, err := file.Content(option)
-	if err != nil {
-		return "", fmt.Errorf("bearerToken: %w", err)
+	if err != nil { // The file's name is not shown: it may be the token itself, since base64 can begin with a slash like a path.
+		return "", errors.New("bearerToken: the file that it names is missing or unreadable")
 	}
 	text = strings.TrimSpace(text)
 	if err := checkBearerText(text); err != nil {
