@@ -15,6 +15,7 @@ import (
 	"github.com/traefik/paerser/types"
 
 	"github.com/slidingjwt/slidingjwt/internal/claims"
+	"github.com/slidingjwt/slidingjwt/internal/fetch"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
 	"github.com/slidingjwt/slidingjwt/internal/request"
@@ -241,9 +242,9 @@ func validateClient(p *problems, c ClientConfig) {
 	}
 }
 
-// clientOf says how key endpoints are reached.
-func clientOf(c ClientConfig) keysource.Client {
-	return keysource.Client{
+// clientOf says how endpoints are reached.
+func clientOf(c ClientConfig) fetch.Client {
+	return fetch.Client{
 		CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
 		Timeout: time.Duration(c.TimeoutSeconds) * time.Second, MaxRetries: c.MaxRetries,
 	}
@@ -438,7 +439,7 @@ func validateKeys(p *problems, c *Config) *keysource.Own {
 
 func validateEndpoints(p *problems, c *Config) {
 	if c.JWKSURL != "" {
-		if err := keysource.CheckURL(c.JWKSURL); err != nil {
+		if err := fetch.CheckURL(c.JWKSURL); err != nil {
 			p.add("jwksUrl: %w", err)
 		}
 	}
@@ -455,10 +456,10 @@ func validateEndpoints(p *problems, c *Config) {
 		}
 		seen[trusted.Issuer] = true
 		if trusted.JWKSURL != "" {
-			if err := keysource.CheckURL(trusted.JWKSURL); err != nil {
+			if err := fetch.CheckURL(trusted.JWKSURL); err != nil {
 				p.add("%s.jwksUrl: %w", option, err)
 			}
-		} else if err := keysource.CheckURL(trusted.Issuer); trusted.Issuer != "" && err != nil {
+		} else if err := fetch.CheckURL(trusted.Issuer); trusted.Issuer != "" && err != nil {
 			p.add("%s.issuer: without jwksUrl it must be a URL for OpenID discovery: %w", option, err)
 		}
 		if err := keysource.CheckBearer(trusted.BearerToken); err != nil {
