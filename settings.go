@@ -78,6 +78,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.renewal = validateRenew(p, c)
 	s.issue = validateIssue(p, c)
 	validateEndpoints(p, c)
+	validateRevocations(p, c)
 	own := validateKeys(p, c)
 	refuseBytes(p, *c)
 	if c.CacheSize < 0 {
