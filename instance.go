@@ -132,6 +132,7 @@ func newInstance(c *Config) (*instance, error) {
 		settings: s, own: own, trusted: map[string]*keysource.Endpoint{},
 		memory: newMemory(c.CacheSize, keysource.Current(own)), renewals: newRenewals(),
 	}
+	in.memory.ring = keysource.Current(own) // For requests that come while the first one looks at the keys.
 	if c.JWKSURL != "" {
 		in.unnamed = append(in.unnamed, sharedEndpoint(TrustedIssuer{JWKSURL: c.JWKSURL}, c.ClientConfig))
 	}
