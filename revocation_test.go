@@ -642,3 +642,47 @@ func TestFirstRequestsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// manyEntries is a list of 100,000 sids, as long as the gateway's own.
+func manyEntries() string {
+	entries := make([]string, 0, 100_000)
+	for i := range 100_000 {
+		entries = append(entries, fmt.Sprintf(`{"sid":"%022d"}`, i))
+	}
+	return listOf(entries...)
+}
+
+// BenchmarkHitRevocations is BenchmarkHit with a list of 100,000 entries, which costs a remembered token nothing.
+func BenchmarkHitRevocations(b *testing.B) {
+	token := rs256(b, session())
+	benchmark(b, options{"revocations": writeFile(b, filepath.Join(b.TempDir(), "list.json"), manyEntries())}, http.StatusOK, false, "Bearer "+token)
+}
+
+// BenchmarkMissRevocations is the look at such a list that a token costs when it is verified.
+func BenchmarkMissRevocations(b *testing.B) {
+	const tokens, room = 300, 200
+	lines := make([]string, tokens)
+	for i := range lines {
+		lines[i] = "Bearer " + minted.Token(b, session().With(claims{"sub": strconv.Itoa(i), "sid": strconv.Itoa(i)}))
+	}
+	name := writeFile(b, filepath.Join(b.TempDir(), "list.json"), manyEntries())
+	for _, list := range []any{nil, name} {
+		b.Run(fmt.Sprintf("list=%t", list != nil), func(b *testing.B) {
+			benchmark(b, options{"privateKey": nil, "signingSecret": minted.Secret, "cacheSize": room, "revocations": list}, http.StatusOK, false, lines...)
+		})
+	}
+}
+
+// BenchmarkReadRevocations is what reading a list of 100,000 entries takes, by a request that finds its file changed.
+func BenchmarkReadRevocations(b *testing.B) {
+	list := manyEntries()
+	each(b, func(b *testing.B, e bothways.Engine) {
+		b.ReportAllocs()
+		for n := range b.N {
+			b.StopTimer()
+			name := writeFile(b, filepath.Join(b.TempDir(), fmt.Sprintf("list-%d.json", n)), list)
+			b.StartTimer()
+			e.InFront(b, service, options{"signingSecret": minted.Secret, "revocations": name})
+		}
+	})
+}

@@ -77,7 +77,7 @@ func Parse(text []byte) (*List, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("it is not UTF-8")
 	}
-	compact := &bytes.Buffer{}
+	compact := bytes.NewBuffer(make([]byte, 0, len(text)))
 	if err := json.Compact(compact, text); err != nil {
 		return nil, errors.New("it is not JSON: " + logline.Quote(err.Error()))
 	}
