@@ -32,7 +32,7 @@ func sharedRevocations(c *Config) *revocation.Source {
 	place := c.Revocations
 	key := place
 	if !file.IsPath(place) {
-		text, err := json.Marshal([]any{place, c.ClientConfig}) //nolint:gosec // It stays here.
+		text, err := json.Marshal([]any{place, c.ClientConfig})
 		if err == nil {
 			key = string(text)
 		}

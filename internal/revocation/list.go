@@ -149,13 +149,13 @@ func index(entries []entry) (*List, map[string]int, error) {
 			shape |= namesIss
 			key += e.Iss
 		}
-		group := groups[shape]
-		if group == nil {
-			group = map[string]float64{}
-			groups[shape] = group
+		known := groups[shape]
+		if known == nil {
+			known = map[string]float64{}
+			groups[shape] = known
 		}
-		if latest, there := group[key]; !there || latest < before {
-			group[key] = before
+		if latest, there := known[key]; !there || latest < before {
+			known[key] = before
 		}
 	}
 	list := &List{}

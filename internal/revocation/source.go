@@ -149,6 +149,9 @@ func (s *Source) startFetch() {
 			}
 		}()
 		list, age, err := s.fetch()
+		if err != nil {
+			s.etag = "" // What was wrong may be the tag.
+		}
 		s.settle(list, age, err)
 	}()
 }
