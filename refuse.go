@@ -134,8 +134,11 @@ func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal,
 }
 
 // unavailable refuses a request because keys are missing, and says when to try again.
-func unavailable(retryAfter time.Duration) *refusal {
-	r := *refuseUnavailable
+func unavailable(retryAfter time.Duration) *refusal { return retryLater(refuseUnavailable, retryAfter) }
+
+// retryLater is a refusal that says when to try again.
+func retryLater(refused *refusal, retryAfter time.Duration) *refusal {
+	r := *refused
 	r.retryAfter = int(later(retryAfter, time.Second) / time.Second)
 	return &r
 }

@@ -131,6 +131,10 @@ func renew(in *instance, token string, v *verified, now time.Duration) (*renewal
 	if r.token == "" {
 		return nil, nil
 	}
+	// To sign takes a while: a token that was revoked meanwhile, by its jti say, has no successor.
+	if in.revocations != nil && checkRevoked(in, v, now) != nil {
+		return nil, nil
+	}
 	return r, nil
 }
 
