@@ -218,7 +218,7 @@ func TestManyPairsOfMuch(t *testing.T) {
 	pairs := func(name, separator string) string {
 		var all strings.Builder
 		for i := range 40 {
-			all.WriteString(fmt.Sprint(name, "=", i, separator))
+			fmt.Fprint(&all, name, "=", i, separator)
 		}
 		return all.String() + strings.Repeat("b", 60<<10)
 	}
