@@ -35,7 +35,8 @@ func endingStreams(in *instance, next http.Handler, name string) http.HandlerFun
 }
 
 // serveStream has the service answer until the token's end, or the session's. The deadline of the request's context is what makes
-// the gateway close both connections: no goroutine waits, and the writer is handed on as it is.
+// the gateway close both connections: no goroutine waits, and the writer is handed on as it is. (Traefik's experimental fast proxy,
+// as of v3.6, asks the context for WebSockets alone, and Traefik's writers take no deadline of their own.)
 //
 // A client chooses what it says that it wants, so this defends against nobody.
 func serveStream(s *settings, next http.Handler, rw http.ResponseWriter, req *http.Request, v *verified, c credential, at time.Duration) {
