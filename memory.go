@@ -21,6 +21,7 @@ type verified struct {
 	times      times
 	renewAt    time.Duration       // when it is due for renewal; farAway: never
 	authTime   time.Duration       // when the session began
+	freshUntil time.Duration       // when the login is too long ago for maxAge
 	typ        string              // the header's
 	user       *url.Userinfo       // whom the access log shows; nil: no user
 	generation int64               // of the keys that it was verified with

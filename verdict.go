@@ -58,6 +58,9 @@ func dispute(s *settings, v *verified, at time.Duration) *refusal {
 	if r := compare(v.times, at, s.leeway); r != nil {
 		return r
 	}
+	if v.denied == nil && s.stepUp.maxAge > 0 && isStale(s, v, at) {
+		return refuseStepUp
+	}
 	return v.denied
 }
 
@@ -195,6 +198,9 @@ func readClaims(in *instance, v *verified, all map[string]any, payload []byte) *
 	v.until = v.times.expires + s.leeway
 	if v.renewAt < v.until {
 		v.until = v.renewAt
+	}
+	if s.stepUp.isOn {
+		checkStepUp(s, v, all)
 	}
 	if v.denied != nil || s.username != nil {
 		v.until = 0
