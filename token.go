@@ -272,7 +272,7 @@ const (
 	maxCookies    = 500
 	maxParameters = 1000
 	maxOptions    = 100
-	maxHeaders    = 200 // names, of headers or of trailers
+	maxHeaders    = 100 // names, of headers or of trailers
 
 	maxCookieLines = 20       // more Cookie lines are joined to one
 	maxSearched    = 64 << 10 // bytes, of cookies or of a query
