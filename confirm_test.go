@@ -516,7 +516,7 @@ func TestConfirmManySessions(t *testing.T) {
 		for _, test := range []struct {
 			name    string
 			timeout int
-			answer  func(arrived chan bool, release chan bool) http.HandlerFunc
+			answer  func(arrived, release chan bool) http.HandlerFunc
 			want    string
 		}{
 			{"it takes its time", 120, func(arrived, release chan bool) http.HandlerFunc {
