@@ -47,7 +47,9 @@ type settings struct {
 	unsurprising map[string]bool // common headers that the remembered path need not look at
 
 	renewal    renewalSettings
+	confirm    confirmSettings
 	issue      issueSettings
+	exchange   exchangeSettings
 	publishes  bool
 	challenges map[string][]string // by the refusal's code
 }
@@ -76,7 +78,9 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.condition = validateAccess(p, c)
 	validateClient(p, c.ClientConfig)
 	s.renewal = validateRenew(p, c)
+	s.confirm = validateConfirm(p, c)
 	s.issue = validateIssue(p, c)
+	s.exchange = validateExchange(p, c)
 	validateEndpoints(p, c)
 	own := validateKeys(p, c)
 	refuseBytes(p, *c)
@@ -92,6 +96,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
 		logline.Warning("audience is not set: tokens that the issuers sign for other services are accepted here too")
 	}
+	warnOfSubjects(c)
 
 	if s.headerName == "Authorization" {
 		s.prefix = bearerPrefix
@@ -105,7 +110,9 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	}
 	if c.Cookie.Name != "" {
 		s.cookie = newCookie(c.Cookie)
-		s.cookies = request.CookieFinder(c.Cookie.Name)
+		if !s.exchange.isOn { // An exchange takes no token from the cookie.
+			s.cookies = request.CookieFinder(c.Cookie.Name)
+		}
 	}
 	if c.TokenKey != "" {
 		s.parameters = request.ParameterFinder(c.TokenKey)

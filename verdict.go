@@ -37,6 +37,9 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 		remember(m, key, found)
 		v = found
 	}
+	if in.confirmations != nil && hasEnded(in.confirmations, key[len(in.settings.prefix):]) {
+		return v, refuseEnded
+	}
 	if at < v.since || at >= v.until {
 		r := dispute(in.settings, v, at)
 		if r != nil {
@@ -385,7 +388,7 @@ func checkIssuer(in *instance, all map[string]any) *refusal {
 // logOtherIssuer says which issuer a token has, and which ones it may have: the two often differ by a slash.
 func logOtherIssuer(in *instance, issuer string) {
 	expected := []string{}
-	if in.settings.issuer != "" {
+	if in.settings.issuer != "" && !in.hasOnlyTrusted {
 		expected = append(expected, in.settings.issuer)
 	}
 	for trusted := range in.trusted {
