@@ -78,6 +78,7 @@ var (
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
 	refuseTooOld     = invalidToken("token_too_old", "the token was issued too long ago to be exchanged")
 	refuseEnded      = neverValid("session_ended", "the session has ended")
+	refuseRevoked    = neverValid("token_revoked", "the token was revoked")
 
 	refuseStepUp = newRefusal(refusal{status: http.StatusUnauthorized, code: "insufficient_user_authentication", phrase: "the user has to log in again, or by other means", err: "insufficient_user_authentication"})
 
@@ -85,11 +86,12 @@ var (
 	refuseScope     = newRefusal(refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"})
 	refusePolicy    = newRefusal(refusal{status: http.StatusForbidden, code: "claims_not_sufficient", phrase: "the token's claims do not suffice", err: "insufficient_scope"})
 
-	refuseUnavailable = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
-	refuseIssuing     = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
-	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
-	refuseNotPost     = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
-	refuseLogout      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and POST are served here", allow: "GET, POST"})
+	refuseUnavailable   = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
+	refuseIssuing       = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
+	refuseMethod        = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
+	refuseNotPost       = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
+	refuseNoRevocations = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "revocations_unavailable", phrase: "the list of revoked tokens is not available"})
+	refuseLogout        = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and POST are served here", allow: "GET, POST"})
 )
 
 // refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC

@@ -131,9 +131,12 @@ func renew(in *instance, token string, v *verified, now time.Duration) (*renewal
 	if r.token == "" {
 		return nil, nil
 	}
-	// To sign takes a while: a token that was revoked meanwhile, by its jti say, has no successor.
-	if in.revocations != nil && checkRevoked(in, v, now) != nil {
-		return nil, nil
+	// To confirm and to sign take a while: a token that was revoked meanwhile, by its jti say, has no successor.
+	if in.revocations != nil {
+		revoked := checkRevoked(in, v, now)
+		if revoked != nil {
+			return nil, revoked
+		}
 	}
 	return r, nil
 }

@@ -2,7 +2,6 @@ package slidingjwt
 
 import (
 	"encoding/json"
-	"net/http"
 	"time"
 
 	"github.com/slidingjwt/slidingjwt/internal/claims"
@@ -12,11 +11,6 @@ import (
 
 // Revocations: the tokens, sessions and users that were taken back before their tokens expire. A token is looked up in the list
 // when it is verified, and when the list has changed since, so that one that is remembered costs nothing more.
-
-var (
-	refuseRevoked       = neverValid("token_revoked", "the token was revoked")
-	refuseNoRevocations = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "revocations_unavailable", phrase: "the list of revoked tokens is not available"})
-)
 
 func validateRevocations(p *problems, c *Config) {
 	if c.Revocations == "" {

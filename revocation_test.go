@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -421,6 +422,67 @@ func TestRevokedWhileRenewed(t *testing.T) {
 	})
 }
 
+// A token that is revoked while its session is being confirmed has no successor, not even by its jti, which no successor has.
+func TestRevokedWhileConfirmed(t *testing.T) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		waits, answer := make(chan bool, 1), make(chan bool)
+		endpoint, o := asking(t, func(rw http.ResponseWriter, _ *http.Request) {
+			waits <- true
+			<-answer
+			rw.WriteHeader(http.StatusNoContent)
+		})
+		defer endpoint.Close()
+		name := listFile(t)
+		handler, service := e.Middleware(t, o.With(options{"revocations": name, "realm": distinct()}))
+		token := minted.Token(t, minted.Due().With(claims{"jti": "j1"}))
+		marker := minted.Token(t, minted.Valid().With(claims{"jti": "j2"}))
+		done := make(chan *httptest.ResponseRecorder)
+		go func() { done <- bothways.Send(t, handler, "GET", "/", bothways.Bearer(token), nil) }()
+		<-waits
+		replaceFile(t, name, listOf(`{"jti":"j1"}`, `{"jti":"j2"}`))
+		bothways.Eventually(t, handler, marker, revoked)
+		service.Forget()
+		close(answer)
+		rec := <-done
+		if got := bothways.Outcome(t, rec); got != revoked || renewedToken(rec) != "" || service.Calls() != 0 {
+			t.Errorf("got %s and the renewed token %q, want %s and none", got, renewedToken(rec), revoked)
+		}
+	})
+}
+
+// What an issuer's list takes back does not become a session, and a session that was begun is taken back by the same sid.
+func TestRevokedAtExchange(t *testing.T) {
+	tests := []struct{ name, entry, atExchange, atGuard string }{
+		{"nothing", `{"sid":"login 2"}`, "served", "served"},
+		{"by sid", `{"sid":"login 1"}`, revoked, revoked},
+		{"the provider's user", `{"sub":"ada","iss":"` + provider + `"}`, revoked, "served"},
+		{"the gateway's user", `{"sub":"ada","iss":"https://gateway.example"}`, "served", revoked},
+		{"by before", `{"before":` + strconv.FormatInt(time.Now().Unix()+1000, 10) + `}`, revoked, revoked},
+	}
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		for _, test := range tests {
+			begun, _ := e.Middleware(t, exchangeOptions(t, nil))
+			token, _ := answered(t, post(t, begun, bothways.Bearer(providers(t, presented()))))
+			name := listFile(t, test.entry)
+			exchange, _ := e.Middleware(t, exchangeOptions(t, options{"revocations": name}))
+			for range 2 {
+				if got := bothways.Outcome(t, post(t, exchange, bothways.Bearer(providers(t, presented())))); got != test.atExchange {
+					t.Errorf("%s, at the exchange: got %s, want %s", test.name, got, test.atExchange)
+				}
+			}
+			guard, _ := e.Middleware(t, sessionGuard.With(options{"revocations": name}))
+			if got := bothways.Verdict(t, guard, token); got != test.atGuard {
+				t.Errorf("%s, at the guard: got %s, want %s", test.name, got, test.atGuard)
+			}
+		}
+		// Without a list nothing is begun.
+		exchange, _ := e.Middleware(t, exchangeOptions(t, options{"revocations": "/no/such/list.json"}))
+		if got := bothways.Outcome(t, post(t, exchange, bothways.Bearer(providers(t, presented())))); got != unlisted {
+			t.Errorf("without a list: got %s, want %s", got, unlisted)
+		}
+	})
+}
+
 // listServer is an endpoint of lists that remembers what it was asked.
 func listServer(t testing.TB, answer http.HandlerFunc) *minted.KeyServer {
 	t.Helper()
@@ -621,7 +683,7 @@ func TestRevocationsAreFetchedOnce(t *testing.T) {
 }
 
 // Requests that come while the first one looks at the keys and the list are answered as those behind it.
-func TestFirstRevokedRequestsAtOnce(t *testing.T) {
+func TestFirstRequestsMeetTheList(t *testing.T) {
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for range 50 {
 			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "revocations": listFile(t, `{"sid":"s1"}`), "realm": distinct()})
