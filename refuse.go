@@ -78,15 +78,17 @@ var (
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
 	refuseTooOld     = invalidToken("token_too_old", "the token was issued too long ago to be exchanged")
 	refuseEnded      = neverValid("session_ended", "the session has ended")
+	refuseRevoked    = neverValid("token_revoked", "the token was revoked")
 
 	refuseCrossSite = newRefusal(refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"})
 	refuseScope     = newRefusal(refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"})
 	refusePolicy    = newRefusal(refusal{status: http.StatusForbidden, code: "claims_not_sufficient", phrase: "the token's claims do not suffice", err: "insufficient_scope"})
 
-	refuseUnavailable = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
-	refuseIssuing     = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
-	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
-	refuseNotPost     = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
+	refuseUnavailable   = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
+	refuseIssuing       = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
+	refuseMethod        = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
+	refuseNotPost       = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
+	refuseNoRevocations = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "revocations_unavailable", phrase: "the list of revoked tokens is not available"})
 )
 
 // refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC
@@ -134,8 +136,11 @@ func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal,
 }
 
 // unavailable refuses a request because keys are missing, and says when to try again.
-func unavailable(retryAfter time.Duration) *refusal {
-	r := *refuseUnavailable
+func unavailable(retryAfter time.Duration) *refusal { return retryLater(refuseUnavailable, retryAfter) }
+
+// retryLater is a refusal that says when to try again.
+func retryLater(refused *refusal, retryAfter time.Duration) *refusal {
+	r := *refused
 	r.retryAfter = int(later(retryAfter, time.Second) / time.Second)
 	return &r
 }

@@ -82,6 +82,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.issue = validateIssue(p, c)
 	s.exchange = validateExchange(p, c)
 	validateEndpoints(p, c)
+	validateRevocations(p, c)
 	own := validateKeys(p, c)
 	refuseBytes(p, *c)
 	if c.CacheSize < 0 {

@@ -27,7 +27,11 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 		v, former = recall(m, key)
 	}
 	if v == nil && former != nil {
-		v = recallFormer(in, key, former)
+		again, r := recallFormer(in, key, former, at)
+		if r != nil {
+			return nil, r
+		}
+		v = again
 	}
 	if v == nil {
 		found, _, r := verify(in, key[len(in.settings.prefix):], at)
@@ -57,8 +61,9 @@ func dispute(s *settings, v *verified, at time.Duration) *refusal {
 	return v.denied
 }
 
-// recallFormer makes a token of a former generation known again, if its key is still in its set; else it returns nil.
-func recallFormer(in *instance, key string, former *verified) *verified {
+// recallFormer makes a token of a former generation known again, if its key is still in its set and it was not revoked since. It
+// returns nil if the key is not there.
+func recallFormer(in *instance, key string, former *verified, at time.Duration) (*verified, *refusal) {
 	m := in.memory
 	m.mu.RLock()
 	set := m.ring.Set
@@ -68,12 +73,18 @@ func recallFormer(in *instance, key string, former *verified) *verified {
 		set = former.from.Known()
 	}
 	if set == nil || !set.Has(former.key) {
-		return nil
+		return nil, nil
+	}
+	if in.revocations != nil {
+		r := checkRevokedAgain(in, former, at)
+		if r != nil {
+			return nil, r
+		}
 	}
 	again := *former
 	again.generation = generation
 	remember(in.memory, key, &again)
-	return &again
+	return &again, nil
 }
 
 // verify verifies a token (RFC 8725 3): its form and times first, which cost little, then the signature, and only behind it
@@ -137,6 +148,13 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 	r = readClaims(in, v, all, payload)
 	if r != nil {
 		return nil, nil, r
+	}
+	if in.revocations != nil {
+		v.facts = factsOf(all)
+		r = checkRevoked(in, v, at)
+		if r != nil {
+			return nil, nil, r
+		}
 	}
 	return v, all, nil
 }
