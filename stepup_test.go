@@ -66,7 +66,9 @@ func TestStepUp(t *testing.T) {
 					name string
 					sent http.Header
 				}{
-					{"header", bothways.Bearer(token)}, {"header, remembered", bothways.Bearer(token)}, {"header, remembered again", bothways.Bearer(token)},
+					{"header", bothways.Bearer(token)},
+					{"header, remembered", bothways.Bearer(token)},
+					{"header, remembered again", bothways.Bearer(token)},
 					{"cookie", http.Header{"Cookie": {"session=" + token}}},
 				} {
 					rec := bothways.Send(t, handler, "GET", "/", way.sent, nil)
