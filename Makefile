@@ -1,9 +1,11 @@
-# Go, make, git and a C compiler (for the race detector) are all that these need. What first needs Traefik
-# builds it, in five to ten minutes; later runs find it in the user's cache directory.
+# Go, make and git are all that these need. What first needs Traefik builds it, in five to ten minutes;
+# later runs find it in the user's cache directory. With a C compiler, the race detector watches the tests.
 
 .DEFAULT_GOAL := help
 
 LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 run ./...
+
+RACE := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 .PHONY: help
 help: # the targets
@@ -15,7 +17,7 @@ demo: # the gateway, a login service and two instances of a service, to try with
 
 .PHONY: test
 test: # the plugin's own tests, compiled and interpreted, then those that need the real gateway
-	BOTHWAYS=native go test -race -shuffle=on ./... # Of the interpreter, the race detector reports types that are built on a first call.
+	BOTHWAYS=native go test $(RACE) -shuffle=on ./... # Of the interpreter, the race detector reports types that are built on a first call.
 	go test -shuffle=on ./...
 	cd demo && go run . traefik && go test -count=1 ./... # Go's cache of results does not see the plugin, which is another module
 

@@ -36,7 +36,7 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 				if req.ContentLength >= 0 { // A chunked body may bring trailers.
 					if len(h) <= maxHeaders {
 						if h.WriteSubset(nowhere, unsurprising) != nil {
-							if !isUsual(s, h) {
+							if hasMore(s, h) {
 								guard(in, next, name, rw, req)
 								return
 							}
@@ -56,6 +56,8 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 									return
 								}
 							}
+							due(in, next, name, rw, req, line, v, now)
+							return
 						}
 						seen(in, next, name, rw, req, line)
 						return
@@ -77,16 +79,35 @@ func glance(in *instance, next http.Handler, name string) http.HandlerFunc {
 	}
 }
 
-// isUsual says whether unknown headers hold nothing that guard has to look at: a cookie that may carry a token, a connection
-// option, an upgrade, or a preflight's question. If so, it removes the spellings of claim headers among them.
-func isUsual(s *settings, h http.Header) bool {
+// hasMore says whether headers that are not all ordinary hold something that guard has to look at: a cookie that may carry a token, a
+// connection option, an upgrade, or a preflight's question. If not, it removes the spellings of claim headers among them.
+func hasMore(s *settings, h http.Header) bool {
 	if h["Connection"] != nil || h["Upgrade"] != nil || h["Access-Control-Request-Method"] != nil || s.cookies != nil && h["Cookie"] != nil {
-		return false
+		return true
 	}
 	if s.claimHeaders != nil {
 		s.claimHeaders.RemoveFrom(h)
 	}
-	return true
+	return false
+}
+
+// due serves a request whose remembered token is due for renewal, if no option asks for more than that; it leaves the rest to seen.
+func due(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request, lines []string, v *verified, now time.Duration) {
+	if !in.settings.renewal.isPlain || v.denied != nil || now < v.renewAt || now >= v.times.expires {
+		seen(in, next, name, rw, req, lines)
+		return
+	}
+	r := renewAtAGlance(in, rw, req, lines[0], v, now)
+	if r != nil {
+		refuse(in.settings, rw, req, name, r, credential{})
+		return
+	}
+	h := req.Header
+	for _, claim := range v.headers {
+		h[claim.name] = claim.values
+	}
+	delete(h, in.settings.removed)
+	next.ServeHTTP(rw, req)
 }
 
 // seen serves or refuses a request with nothing unusual but a token that is not remembered, not valid now, or due for renewal.
@@ -122,16 +143,24 @@ func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, 
 
 // renewAtAGlance adds the renewed token to the response, if there is one. It says why a token is refused whose session is over.
 func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, line string, v *verified, now time.Duration) *refusal {
-	r, over := renew(in, line[len(in.settings.prefix):], v, now)
-	if r != nil {
-		h := rw.Header()
-		h[in.settings.renewal.header] = r.line
-		announce(h, req, r, in.settings.renewal.exposed, later(now, r.at))
+	s := in.settings
+	token := line[len(s.prefix):]
+	r := heldRenewal(in.renewals, token, v, now)
+	if r == nil {
+		var refused *refusal
+		r, refused = renewAnew(in, token, v, now)
+		if r == nil {
+			return refused
+		}
+		now = later(now, r.at)
 	}
-	return over
+	h := rw.Header()
+	h[s.renewal.header] = r.line
+	announce(h, req, r, s.renewal.exposed, now)
+	return nil
 }
 
-// unsurprisingHeaders are the ordinary headers that a request may have without isUsual looking at it.
+// unsurprisingHeaders are the ordinary headers that a request may have without hasMore looking at it.
 func unsurprisingHeaders(ordinary map[string]bool, tokenHeader string, hasCookie bool) map[string]bool {
 	names := map[string]bool{tokenHeader: true}
 	for name := range ordinary {

@@ -254,6 +254,7 @@ func clientOf(c ClientConfig) fetch.Client {
 // renewalSettings are the renew options.
 type renewalSettings struct {
 	isOn       bool
+	isPlain    bool          // no other option decides whether a token that is due is served and renewed
 	before     time.Duration // 0: see share
 	share      float64       // of the token's lifetime; 0: see before
 	lifetime   time.Duration // 0: the presented token's own

@@ -85,10 +85,16 @@ func scheduleRenewal(in *instance, v *verified, all map[string]any) {
 // leeway, would gain less than a tenth of its lifetime, or could not be signed, or nobody has confirmed its session. A token whose
 // session is over is refused. The first request asks and signs; others wait for it.
 func renew(in *instance, token string, v *verified, now time.Duration) (*renewal, *refusal) {
-	r := in.renewals.held(token, now)
-	if r != nil && now < v.times.expires {
-		return r, nil
+	held := heldRenewal(in.renewals, token, v, now)
+	if held != nil {
+		return held, nil
 	}
+	r, refused := renewAnew(in, token, v, now)
+	return r, refused
+}
+
+// renewAnew renews a token whose renewal is not held.
+func renewAnew(in *instance, token string, v *verified, now time.Duration) (*renewal, *refusal) {
 	s := in.settings
 	expires := renewedExpiry(s, v, now)
 	if now >= v.times.expires || expires == 0 {
@@ -109,7 +115,7 @@ func renew(in *instance, token string, v *verified, now time.Duration) (*renewal
 		}
 	}
 	sessionEnd := v.authTime + s.renewal.maxSession
-	r = in.renewals.begin(token, now)
+	r := in.renewals.begin(token, now)
 	r.once.Do(func() {
 		signed, err := signRenewed(keysource.Current(in.own).Signer, token, granted, v, now, expires)
 		if err == nil && granted != "" {
@@ -168,16 +174,18 @@ func renewedExpiry(s *settings, v *verified, now time.Duration) time.Duration {
 	return expires
 }
 
-// held returns the renewal of a token if it is signed and not older than ten seconds; nil if there is none.
-func (all *renewals) held(token string, now time.Duration) *renewal {
+// heldRenewal returns the renewal of a token that has not expired if it is signed and not older than ten seconds; nil if there is
+// none.
+func heldRenewal(all *renewals, token string, v *verified, now time.Duration) *renewal {
 	all.mu.Lock()
 	r := all.byToken[token]
-	isHeld := false
 	if r != nil {
-		isHeld = r.isSigned && r.token != "" && now >= r.at && now < r.at+renewalKept
+		if !r.isSigned || r.token == "" {
+			r = nil
+		}
 	}
 	all.mu.Unlock()
-	if !isHeld {
+	if r == nil || now < r.at || now >= r.at+renewalKept || now >= v.times.expires {
 		return nil
 	}
 	return r

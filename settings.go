@@ -136,6 +136,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.ordinary = request.OrdinaryBut(request.NewNames(names...))
 	s.unsurprising = unsurprisingHeaders(s.ordinary, s.headerName, s.cookie != nil)
 	s.checksParties = s.issuer != "" || len(s.audience) > 0
+	s.renewal.isPlain = s.renewal.isOn && c.Renew.Confirm == "" && c.Renew.Unless == "" && c.UsernameClaim == "" && c.MaxAge == ""
 	s.needsExactNumbers = s.condition != nil
 	s.restricts = len(s.scopes) > 0 || s.condition != nil
 	s.challenges = challenges(c.Realm, c.Scopes, s.stepUp)
