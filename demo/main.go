@@ -1,8 +1,11 @@
 // Command demo is the sliding session to try: a real Traefik with the plugin, a login service and
-// two instances of a small service.
+// three instances of a small service, with a page to look at it.
 //
 //	demo up        starts all of it and prints what to try; DEMO_ADDR is the gateway's address
+//	demo keys      makes the gateways' key set, if it is not there
 //	demo login     is the login service alone
+//	demo provider  is the OpenID provider alone
+//	demo page      is the page alone
 //	demo service   is one instance of the service alone
 //	demo healthy   asks a URL and exits with 0 if the answer is a success
 //	demo traefik   builds Traefik if need be and prints its path
@@ -28,6 +31,9 @@ import (
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
 	"github.com/slidingjwt/slidingjwt/demo/internal/login"
+	"github.com/slidingjwt/slidingjwt/demo/internal/openid"
+	"github.com/slidingjwt/slidingjwt/demo/internal/page"
+	"github.com/slidingjwt/slidingjwt/demo/internal/signing"
 	"github.com/slidingjwt/slidingjwt/demo/internal/system"
 )
 
@@ -35,12 +41,15 @@ import (
 var dynamicConfig string
 
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"up":      up,
-	"login":   serveLogin,
-	"service": serveService,
-	"healthy": healthy,
-	"traefik": traefik,
-	"plugin":  plugin,
+	"up":       up,
+	"keys":     keys,
+	"login":    serveLogin,
+	"provider": serveProvider,
+	"page":     servePage,
+	"service":  serveService,
+	"healthy":  healthy,
+	"traefik":  traefik,
+	"plugin":   plugin,
 }
 
 func main() {
@@ -56,7 +65,7 @@ func execute(args []string) error {
 	context.AfterFunc(ctx, stop) // A second Ctrl-C does not wait for an orderly end.
 
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("the commands are up, login, service, healthy, traefik and plugin")
+		return errors.New("the commands are up, keys, login, provider, page, service, healthy, traefik and plugin")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
@@ -77,7 +86,7 @@ func up(ctx context.Context, _ []string) error {
 	s, err := system.Start(ctx, system.Settings{
 		Dynamic:    dynamicConfig,
 		Address:    cmp.Or(os.Getenv("DEMO_ADDR"), "127.0.0.1:8080"),
-		Lifetime:   lifetime,
+		Lifetime:   lifetime.String(),
 		Before:     before.String(),
 		MaxSession: os.Getenv("DEMO_MAX_SESSION"),
 		Leeway:     os.Getenv("DEMO_LEEWAY"),
@@ -112,10 +121,10 @@ func duration(name, fallback string) (time.Duration, error) {
 }
 
 const welcome = `
-The gateway is ready: %[1]s
+The gateway is ready. To see a session, open %[1]s in a browser: ada's password is lovelace. Or:
 
-# Log in. The token is good for %[2]g seconds.
-TOKEN=$(curl -s %[1]s/login -d '{"username":"ada","password":"lovelace"}' | sed 's/.*"token":"\([^"]*\)".*/\1/'); echo "$TOKEN"
+# Log in. The token is good for %[2]g seconds, and the response brings it as it will bring those to come.
+TOKEN=$(curl -si %[1]s/login -d '{"username":"ada","password":"lovelace"}' | tr -d '\r' | sed -n 's/^Authorization: Bearer //p'); echo "$TOKEN"
 
 # Call the service: no token comes back while this one is fresh.
 curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
@@ -123,21 +132,43 @@ curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
 # Call it close to expiry: the response carries a renewed token.
 sleep %[3]g; curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
 
+# The same with a cookie, which curl keeps as a browser does.
+curl -s -c session.txt %[1]s/login/cookie -d '{"username":"ada","password":"lovelace"}'; curl -i -b session.txt -c session.txt %[1]s/api/
+
 Ctrl-C stops all of it.
 
 `
 
+// keys makes the key set that the gateways sign with.
+func keys(_ context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("keys wants one file")
+	}
+	_, err := signing.Key(args[0])
+	return err
+}
+
 func serveLogin(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("login", flag.ExitOnError)
-	address := flags.String("listen", "127.0.0.1:8081", "address to listen on")
-	file := flags.String("key", "key.pem", "PEM file of the key that signs; made if it is not there")
-	lifetime := flags.Duration("lifetime", time.Minute, "lifetime of a token")
-	_ = flags.Parse(args) // It exits on an error.
-	key, err := login.Key(*file)
+	return serveAt(ctx, "login", args, login.Handler(log.Default()))
+}
+
+func serveProvider(ctx context.Context, args []string) error {
+	handler, err := openid.Handler(log.Default())
 	if err != nil {
 		return err
 	}
-	return serve(ctx, *address, login.Handler(key, *lifetime, log.Default()))
+	return serveAt(ctx, "provider", args, handler)
+}
+
+func servePage(ctx context.Context, args []string) error {
+	return serveAt(ctx, "page", args, page.Handler())
+}
+
+func serveAt(ctx context.Context, name string, args []string, handler http.Handler) error {
+	flags := flag.NewFlagSet(name, flag.ExitOnError)
+	address := flags.String("listen", "127.0.0.1:8081", "address to listen on")
+	_ = flags.Parse(args) // It exits on an error.
+	return serve(ctx, *address, handler)
 }
 
 func serveService(ctx context.Context, args []string) error {
