@@ -37,7 +37,7 @@ func TestRun(t *testing.T) {
 				return e.Logged(t, func() { bothways.Verdict(t, handler, "x") })
 			},
 			"a warning": func() []string {
-				return e.Logged(t, func() { _ = e.Refusal(bothways.Options{"signingSecret": minted.Secret, "usernameClaim": "x"}) })
+				return e.Logged(t, func() { _ = e.Refusal(bothways.Options{"jwksUrl": "https://keys.example"}) })
 			},
 		} {
 			if got := log(); len(got) != 1 {
@@ -46,8 +46,8 @@ func TestRun(t *testing.T) {
 		}
 		var elsewhere strings.Builder
 		other := e.LoggingTo(t, &elsewhere)
-		_ = other.Refusal(bothways.Options{"signingSecret": minted.Secret, "usernameClaim": "x", "realm": "elsewhere"})
-		if !strings.Contains(elsewhere.String(), "usernameClaim") {
+		_ = other.Refusal(bothways.Options{"jwksUrl": "https://keys.example", "realm": "elsewhere"})
+		if !strings.Contains(elsewhere.String(), "audience") {
 			t.Errorf("got the log %q, want a warning", elsewhere.String())
 		}
 		if err := e.Refusal(bothways.Options{"nope": 1}); err == nil {

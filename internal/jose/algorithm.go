@@ -71,7 +71,7 @@ func Allows(list []string, name string) bool {
 		return false
 	}
 	for _, listed := range list {
-		if listed == name || listed == algorithm.Alias {
+		if listed == name || (listed == algorithm.Alias && listed != "") {
 			return true
 		}
 	}

@@ -53,7 +53,7 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 		return nil, fmt.Errorf("it has more than %d keys", maxSetKeys)
 	}
 	var keys []*Key
-	left := 0
+	left, others := 0, 0 // what is left out: as it contradicts itself, as it is for something else
 	for i, element := range list {
 		jwk, ok := element.(map[string]any)
 		if !ok {
@@ -70,10 +70,11 @@ func ParseSet(text, from string, remote bool) ([]*Key, error) {
 			return nil, fmt.Errorf("its key %d: %w", i, err)
 		}
 		if err != nil {
-			left++
 			if errors.Is(err, errOtherUse) {
-				logline.Debug("key %d of %s is left out: %s", i, from, err.Error())
-			} else if left <= maxLeftOutLines {
+				if others++; others <= maxLeftOutLines {
+					logline.Debug("key %d of %s is left out: %s", i, from, err.Error())
+				}
+			} else if left++; left <= maxLeftOutLines {
 				logline.Warning("key %d of %s is left out: %s", i, from, err.Error())
 			}
 			continue

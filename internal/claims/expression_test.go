@@ -1,4 +1,4 @@
-package slidingjwt_test
+package claims_test
 
 import (
 	"fmt"
@@ -8,6 +8,8 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
 	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
+
+func TestMain(m *testing.M) { bothways.Main(m) }
 
 // expressionClaims are those of Traefik Hub's documentation, and some that it has no example for.
 const expressionClaims = `{
@@ -163,7 +165,7 @@ func TestExpressions(t *testing.T) {
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		token := minted.Written(`{"alg":"HS256"}`, expressionClaims)
 		for _, test := range tests {
-			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "claims": test.expression})
+			handler, _ := e.Middleware(t, bothways.Options{"signingSecret": minted.Secret, "claims": test.expression})
 			want := "403 claims_not_sufficient"
 			if test.want {
 				want = "served"
@@ -232,7 +234,7 @@ func TestBadExpressions(t *testing.T) {
 	}
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
-			err := e.Refusal(options{"signingSecret": minted.Secret, "claims": test.expression})
+			err := e.Refusal(bothways.Options{"signingSecret": minted.Secret, "claims": test.expression})
 			if err == nil {
 				t.Errorf("%q: got no error, want one at column %d", test.expression, test.column)
 				continue
