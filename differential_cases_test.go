@@ -331,6 +331,9 @@ func mint(t testing.TB, random *rand.Rand, now int64) *specimen {
 	if m.hasJTI = chance(random, 50); m.hasJTI {
 		add("jti", `"%x"`, random.Uint64())
 	}
+	if chance(random, 30) {
+		add("sid", `"%x"`, random.Uint64())
+	}
 	if chance(random, 1) {
 		add("padding", `"%s"`, strings.Repeat("x", 7000))
 	}

@@ -140,7 +140,8 @@ func newInstance(c *Config) (*instance, error) {
 		}
 	}
 	in.endpoints = append(in.endpoints, in.unnamed...)
-	in.hasOnlyTrusted = len(in.unnamed) == 0 && c.SigningSecret == "" && c.PrivateKey == "" && c.PublicKey == "" && c.JWKSFile == ""
+	hasOthers := len(in.unnamed) > 0 || c.SigningSecret != "" || c.PrivateKey != "" || c.PublicKey != "" || c.JWKSFile != ""
+	in.hasOnlyTrusted = !hasOthers || s.exchange.isOn // Your own tokens, too, are not exchanged.
 	return in, nil
 }
 

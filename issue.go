@@ -152,6 +152,10 @@ func issuedClaims(s *settings, text string, now, expires time.Duration) (string,
 	if err != nil {
 		return "", err
 	}
+	sid, err := newTokenID()
+	if err != nil {
+		return "", err
+	}
 	delete(all, "iss")
 	if s.issuer != "" {
 		all["iss"] = s.issuer
@@ -160,6 +164,7 @@ func issuedClaims(s *settings, text string, now, expires time.Duration) (string,
 	all["auth_time"] = json.Number(wholeSeconds(now))
 	all["exp"] = json.Number(wholeSeconds(expires))
 	all["jti"] = jti
+	all["sid"] = sid
 	if r := readRegistered(&verified{}, all, now, 0); r != nil {
 		return "", errors.New("the claims header: " + r.phrase)
 	}

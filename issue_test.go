@@ -139,7 +139,7 @@ var issueOptions = options{
 }
 
 func TestIssuedClaims(t *testing.T) {
-	const ours = `"aud":["api","web"],"auth_time":NOW,"exp":EXP,"iat":NOW,"iss":"https://login.example","jti":"ID"`
+	const ours = `"aud":["api","web"],"auth_time":NOW,"exp":EXP,"iat":NOW,"iss":"https://login.example","jti":"ID","sid":"SID"`
 	tests := []struct {
 		name    string
 		options options
@@ -151,13 +151,13 @@ func TestIssuedClaims(t *testing.T) {
 		{"a subject", nil, `{"sub":"ada"}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"sub":"ada"}`, 600},
 		{"nothing", nil, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 600},
 		{"white space", nil, ` { "sub" : "ada" } `, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"sub":"ada"}`, 600},
-		{"what is the gateway's", nil, `{"iss":"https://evil.example","iat":1,"exp":9999999999,"jti":"mine","auth_time":9999999999,"sub":"ada"}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"sub":"ada"}`, 600},
-		{"what is the gateway's, of other types", nil, `{"iss":1,"iat":"x","exp":null,"jti":[],"auth_time":{}}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 600},
+		{"what is the gateway's", nil, `{"iss":"https://evil.example","iat":1,"exp":9999999999,"jti":"mine","sid":"mine","auth_time":9999999999,"sub":"ada"}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"sub":"ada"}`, 600},
+		{"what is the gateway's, of other types", nil, `{"iss":1,"iat":"x","exp":null,"jti":[],"sid":1,"auth_time":{}}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 600},
 		{"an escaped name of what is the gateway's", nil, `{"\u0065xp":9999999999}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 600},
 		{"one's own aud", nil, `{"aud":"api"}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":"api",` + strings.TrimPrefix(ours, `"aud":["api","web"],`) + `}`, 600},
 		{"one's own list of aud", nil, `{"aud":["web","other"]}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":["web","other"],` + strings.TrimPrefix(ours, `"aud":["api","web"],`) + `}`, 600},
 		{"numbers and nested claims", nil, `{"z":{"n":9007199254740993,"f":1.50},"y":[true,null,"é"]}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"y":[true,null,"é"],"z":{"f":1.50,"n":9007199254740993}}`, 600},
-		{"no issuer and audience", options{"issuer": "", "audience": []string{}}, `{"sub":"ada","iss":"https://evil.example"}`, `{"alg":"HS256","typ":"JWT"}`, `{"auth_time":NOW,"exp":EXP,"iat":NOW,"jti":"ID","sub":"ada"}`, 600},
+		{"no issuer and audience", options{"issuer": "", "audience": []string{}}, `{"sub":"ada","iss":"https://evil.example"}`, `{"alg":"HS256","typ":"JWT"}`, `{"auth_time":NOW,"exp":EXP,"iat":NOW,"jti":"ID","sid":"SID","sub":"ada"}`, 600},
 		{"token type", options{"tokenType": "session+jwt"}, `{}`, `{"alg":"HS256","typ":"session+jwt"}`, `{` + ours + `}`, 600},
 		{"algorithm", options{"algorithms": []string{"HS512"}}, `{}`, `{"alg":"HS512","typ":"JWT"}`, `{` + ours + `}`, 600},
 		{"lifetime by default", options{"issue": map[string]any{"header": "X-Issue-Claims"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 900},
@@ -192,11 +192,12 @@ func TestIssuedClaims(t *testing.T) {
 					c := minted.Payload(t, text)
 					iat, _ := c["iat"].(float64)
 					id, _ := c["jti"].(string)
-					if !near(iat-float64(now), 0) || len(id) != 22 || ids[id] {
-						t.Errorf("got %s at %d, want a new jti, issued now", got, now)
+					sid, _ := c["sid"].(string)
+					if !near(iat-float64(now), 0) || len(id) != 22 || len(sid) != 22 || id == sid || ids[id] || ids[sid] {
+						t.Errorf("got %s at %d, want a new jti and sid, issued now", got, now)
 					}
-					ids[id] = true
-					want := strings.NewReplacer("NOW", fmt.Sprint(int64(iat)), "EXP", fmt.Sprint(int64(iat+test.expires)), "ID", id).Replace(test.want)
+					ids[id], ids[sid] = true, true
+					want := strings.NewReplacer("NOW", fmt.Sprint(int64(iat)), "EXP", fmt.Sprint(int64(iat+test.expires)), "SID", sid, "ID", id).Replace(test.want)
 					if string(got) != want {
 						t.Errorf("got\n%s, want\n%s", got, want)
 					}

@@ -83,7 +83,8 @@ func validateTokenTypes(p *problems, types []string) []string {
 // validateHeaderName returns the header that carries the token; empty if none does.
 func validateHeaderName(p *problems, c *Config) string {
 	if c.HeaderName == "" {
-		if c.Cookie.Name == "" && c.TokenKey == "" && !c.PublishJWKS && c.Issue.Header == "" && c.Logout.Redirect == "" {
+		hasCookie := c.Cookie.Name != "" && len(c.Exchange.Claims) == 0 // An exchange does not read it.
+		if !hasCookie && c.TokenKey == "" && !c.PublishJWKS && c.Issue.Header == "" && c.Logout.Redirect == "" {
 			p.add("headerName: without it, cookie and tokenKey there is no place for the token")
 		}
 		return ""
@@ -429,6 +430,9 @@ func validateKeys(p *problems, c *Config) *keysource.Own {
 	}
 	if c.Issue.Header != "" && ring.Signer == nil {
 		p.add(noSigner, "issue")
+	}
+	if len(c.Exchange.Claims) > 0 && ring.Signer == nil {
+		p.add(noSigner, "exchange")
 	}
 	if c.PublishJWKS && len(ring.Published) == 0 {
 		p.add("publishJwks: needs an asymmetric key of your own: privateKey or jwksFile")

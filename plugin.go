@@ -29,6 +29,8 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 		return publishing(in, name), nil
 	case in.settings.issue.header != "":
 		return issuing(in, next, name), nil
+	case in.settings.exchange.isOn:
+		return exchanging(in, name), nil
 	}
 	return glance(in, next, name), nil
 }

@@ -18,7 +18,8 @@ type refusal struct {
 	err    string // the challenge's error (RFC 6750 3.1); empty: none
 	final  bool   // the token can never be accepted again, so its cookie is cleared
 
-	retryAfter int // seconds, of a 503
+	retryAfter int    // seconds, of a 503
+	allow      string // the methods, of a 405
 
 	body   []byte   // the problem (RFC 9457), made with the refusal …
 	length []string // … and its Content-Length
@@ -75,6 +76,8 @@ var (
 	refuseIssuer     = invalidToken("wrong_issuer", "the token is from another issuer")
 	refuseAudience   = invalidToken("wrong_audience", "the token is for another audience")
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
+	refuseTooOld     = invalidToken("token_too_old", "the token was issued too long ago to be exchanged")
+	refuseEnded      = neverValid("session_ended", "the session has ended")
 
 	refuseCrossSite = newRefusal(refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"})
 	refuseScope     = newRefusal(refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"})
@@ -82,7 +85,8 @@ var (
 
 	refuseUnavailable = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
 	refuseIssuing     = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
-	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here"})
+	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
+	refuseNotPost     = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
 )
 
 // refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC
@@ -124,7 +128,7 @@ func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal,
 		return true
 	}
 	if r.status == http.StatusMethodNotAllowed {
-		h["Allow"] = []string{"GET, HEAD"}
+		h["Allow"] = []string{r.allow}
 	}
 	return false
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -167,7 +168,8 @@ func (all *renewals) forget() {
 	all.mu.Unlock()
 }
 
-// signRenewed signs a token's claims again. They stay the same byte for byte, except iat, exp, jti and auth_time.
+// signRenewed signs a token's claims again. They stay the same byte for byte, except iat, exp and jti, and auth_time and sid, which
+// are added.
 func signRenewed(signer *jose.Key, token string, v *verified, now, expires time.Duration) (string, error) {
 	if signer == nil {
 		return "", errNoSigner
@@ -181,12 +183,17 @@ func signRenewed(signer *jose.Key, token string, v *verified, now, expires time.
 	if err != nil {
 		return "", err
 	}
+	sid, err := newTokenID()
+	if err != nil {
+		return "", err
+	}
 	replaced := map[string]string{
 		"iat": wholeSeconds(now),
 		"exp": wholeSeconds(expires),
 		"jti": `"` + jti + `"`,
 	}
-	renewed, err := replaceMembers(payload, replaced, map[string]string{"auth_time": wholeSeconds(v.authTime)})
+	added := map[string]string{"auth_time": wholeSeconds(v.authTime), "sid": `"` + sid + `"`}
+	renewed, err := replaceMembers(payload, replaced, added)
 	if err != nil {
 		return "", err
 	}
@@ -203,7 +210,7 @@ var errNoSigner = errors.New("there is no key that can sign")
 func wholeSeconds(at time.Duration) string { return strconv.FormatInt(int64(at/time.Second), 10) }
 
 // replaceMembers writes a JSON object again, byte for byte, but for the members that are replaced where they are there, and
-// those that are added where they are not. Both are JSON texts.
+// those that are added where they are not, or null. Both are JSON texts.
 func replaceMembers(object []byte, replaced, added map[string]string) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(object))
 	if _, err := decoder.Token(); err != nil {
@@ -227,6 +234,9 @@ func replaceMembers(object []byte, replaced, added map[string]string) (string, e
 			return "", err
 		}
 		other, isReplaced := replaced[name]
+		if !isReplaced && string(value) == "null" {
+			other, isReplaced = added[name]
+		}
 		if isReplaced {
 			written = append(written, `"`+name+`":`+other)
 		} else {
@@ -234,15 +244,22 @@ func replaceMembers(object []byte, replaced, added map[string]string) (string, e
 		}
 		delete(missing, name)
 	}
-	for name, text := range missing {
-		written = append(written, `"`+name+`":`+text)
+	names := []string{}
+	for name := range missing {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		written = append(written, `"`+name+`":`+missing[name])
 	}
 	return "{" + strings.Join(written, ",") + "}", nil
 }
 
-// newTokenID makes a jti: 128 random bits.
+const idBytes = 16 // of a jti or sid
+
+// newTokenID makes a jti or sid: 128 random bits.
 func newTokenID() (string, error) {
-	id := make([]byte, 16)
+	id := make([]byte, idBytes)
 	if _, err := rand.Read(id); err != nil {
 		return "", err
 	}

@@ -161,34 +161,38 @@ func (r rawJSON) at(now int64) rawJSON {
 
 // A renewed token has the same claims, byte for byte, but for those that renewal changes.
 func TestRenewedClaims(t *testing.T) {
-	// OLD and SOON are the presented token's iat and exp; NOW, NEW and ID are what the renewed one has.
+	// OLD and SOON are the presented token's iat and exp; NOW, NEW and ID are what the renewed one has, each ID a new one.
 	tests := []struct{ name, payload, want string }{
-		{"the least", `{"iat":OLD,"exp":SOON}`, `{"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"another order", `{"exp":SOON,"sub":"ada","iat":OLD}`, `{"exp":NEW,"sub":"ada","iat":NOW,"auth_time":OLD}`},
-		{"auth_time stays", `{"auth_time":OLD,"exp":SOON,"iat":OLD}`, `{"auth_time":OLD,"exp":NEW,"iat":NOW}`},
-		{"auth_time as it is written", `{"exp":SOON,"auth_time":OLD.0,"iat":OLD}`, `{"exp":NEW,"auth_time":OLD.0,"iat":NOW}`},
-		{"jti is new", `{"jti":"a","exp":SOON,"iat":OLD}`, `{"jti":"ID","exp":NEW,"iat":NOW,"auth_time":OLD}`},
-		{"empty jti", `{"exp":SOON,"jti":"","iat":OLD}`, `{"exp":NEW,"jti":"ID","iat":NOW,"auth_time":OLD}`},
-		{"nbf stays", `{"nbf":OLD,"iat":OLD,"exp":SOON}`, `{"nbf":OLD,"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"iss, sub and aud", `{"iss":"https://a.example/","sub":"ada","aud":["x","y"],"iat":OLD,"exp":SOON}`, `{"iss":"https://a.example/","sub":"ada","aud":["x","y"],"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"escapes", `{"a":"\u0041\/\"\\\b\f\n\r\t","b":"\ud83d\ude00","iat":OLD,"exp":SOON}`, `{"a":"\u0041\/\"\\\b\f\n\r\t","b":"\ud83d\ude00","iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"an escaped name", `{"s\u0075b":"ada","iat":OLD,"exp":SOON}`, `{"s\u0075b":"ada","iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"escaped names of what is replaced", `{"i\u0061t":OLD,"\u0065xp":SOON,"jt\u0069":"x"}`, `{"iat":NOW,"exp":NEW,"jti":"ID","auth_time":OLD}`},
-		{"an escaped name of auth_time", `{"auth\u005ftime":OLD,"iat":OLD,"exp":SOON}`, `{"auth\u005ftime":OLD,"iat":NOW,"exp":NEW}`},
-		{"names that differ in case", `{"IAT":1,"Exp":2,"JTI":"x","Auth_Time":3,"iat":OLD,"exp":SOON}`, `{"IAT":1,"Exp":2,"JTI":"x","Auth_Time":3,"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"the same names deeper", `{"a":{"iat":1,"exp":2,"jti":"x","auth_time":3},"iat":OLD,"exp":SOON}`, `{"a":{"iat":1,"exp":2,"jti":"x","auth_time":3},"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"the same names as values", `{"a":"iat","b":["exp","jti"],"iat":OLD,"exp":SOON}`, `{"a":"iat","b":["exp","jti"],"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"numbers", `{"a":1.0,"b":1E+2,"c":-0,"d":9007199254740993,"e":1e400,"f":0.10,"iat":OLD,"exp":SOON}`, `{"a":1.0,"b":1E+2,"c":-0,"d":9007199254740993,"e":1e400,"f":0.10,"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"white space in values", `{"a":{ "x" : [ 1 ,	2 ] },"b":[ ],"iat":OLD,"exp":SOON}`, `{"a":{ "x" : [ 1 ,	2 ] },"b":[ ],"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"white space between members", "{ \"a\" : \"x , y\" ,\r\n\t\"iat\" : OLD , \"exp\" : SOON\n}", `{"a":"x , y","iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"what HTML knows", `{"a":"<>&'","b<>&":"` + "\u2028\u2029" + `","iat":OLD,"exp":SOON}`, `{"a":"<>&'","b<>&":"` + "\u2028\u2029" + `","iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"beyond ASCII", `{"größe":"é😀` + "\ufffd\u0085" + `","iat":OLD,"exp":SOON}`, `{"größe":"é😀` + "\ufffd\u0085" + `","iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"an empty name", `{"":"x"," ":"y",",":"z","iat":OLD,"exp":SOON}`, `{"":"x"," ":"y",",":"z","iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"literals", `{"a":null,"b":true,"c":false,"d":{},"iat":OLD,"exp":SOON}`, `{"a":null,"b":true,"c":false,"d":{},"iat":NOW,"exp":NEW,"auth_time":OLD}`},
-		{"times as they are written", `{"iat":OLD.000,"exp":SOON.0}`, `{"iat":NOW,"exp":NEW,"auth_time":OLD}`},
+		{"the least", `{"iat":OLD,"exp":SOON}`, `{"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"another order", `{"exp":SOON,"sub":"ada","iat":OLD}`, `{"exp":NEW,"sub":"ada","iat":NOW,"auth_time":OLD,"sid":"ID"}`},
+		{"auth_time stays", `{"auth_time":OLD,"exp":SOON,"iat":OLD}`, `{"auth_time":OLD,"exp":NEW,"iat":NOW,"sid":"ID"}`},
+		{"auth_time as it is written", `{"exp":SOON,"auth_time":OLD.0,"iat":OLD}`, `{"exp":NEW,"auth_time":OLD.0,"iat":NOW,"sid":"ID"}`},
+		{"sid stays", `{"sid":"a","exp":SOON,"iat":OLD}`, `{"sid":"a","exp":NEW,"iat":NOW,"auth_time":OLD}`},
+		{"sid of another type stays", `{"sid":[1],"exp":SOON,"iat":OLD}`, `{"sid":[1],"exp":NEW,"iat":NOW,"auth_time":OLD}`},
+		{"an escaped name of sid", `{"s\u0069d":"a","exp":SOON,"iat":OLD}`, `{"s\u0069d":"a","exp":NEW,"iat":NOW,"auth_time":OLD}`},
+		{"sid null is absent", `{"sid":null,"exp":SOON,"iat":OLD}`, `{"sid":"ID","exp":NEW,"iat":NOW,"auth_time":OLD}`},
+		{"jti is new", `{"jti":"a","exp":SOON,"iat":OLD}`, `{"jti":"ID","exp":NEW,"iat":NOW,"auth_time":OLD,"sid":"ID"}`},
+		{"empty jti", `{"exp":SOON,"jti":"","iat":OLD}`, `{"exp":NEW,"jti":"ID","iat":NOW,"auth_time":OLD,"sid":"ID"}`},
+		{"nbf stays", `{"nbf":OLD,"iat":OLD,"exp":SOON}`, `{"nbf":OLD,"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"iss, sub and aud", `{"iss":"https://a.example/","sub":"ada","aud":["x","y"],"iat":OLD,"exp":SOON}`, `{"iss":"https://a.example/","sub":"ada","aud":["x","y"],"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"escapes", `{"a":"\u0041\/\"\\\b\f\n\r\t","b":"\ud83d\ude00","iat":OLD,"exp":SOON}`, `{"a":"\u0041\/\"\\\b\f\n\r\t","b":"\ud83d\ude00","iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"an escaped name", `{"s\u0075b":"ada","iat":OLD,"exp":SOON}`, `{"s\u0075b":"ada","iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"escaped names of what is replaced", `{"i\u0061t":OLD,"\u0065xp":SOON,"jt\u0069":"x"}`, `{"iat":NOW,"exp":NEW,"jti":"ID","auth_time":OLD,"sid":"ID"}`},
+		{"an escaped name of auth_time", `{"auth\u005ftime":OLD,"iat":OLD,"exp":SOON}`, `{"auth\u005ftime":OLD,"iat":NOW,"exp":NEW,"sid":"ID"}`},
+		{"names that differ in case", `{"IAT":1,"Exp":2,"JTI":"x","Auth_Time":3,"iat":OLD,"exp":SOON}`, `{"IAT":1,"Exp":2,"JTI":"x","Auth_Time":3,"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"the same names deeper", `{"a":{"iat":1,"exp":2,"jti":"x","auth_time":3},"iat":OLD,"exp":SOON}`, `{"a":{"iat":1,"exp":2,"jti":"x","auth_time":3},"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"the same names as values", `{"a":"iat","b":["exp","jti"],"iat":OLD,"exp":SOON}`, `{"a":"iat","b":["exp","jti"],"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"numbers", `{"a":1.0,"b":1E+2,"c":-0,"d":9007199254740993,"e":1e400,"f":0.10,"iat":OLD,"exp":SOON}`, `{"a":1.0,"b":1E+2,"c":-0,"d":9007199254740993,"e":1e400,"f":0.10,"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"white space in values", `{"a":{ "x" : [ 1 ,	2 ] },"b":[ ],"iat":OLD,"exp":SOON}`, `{"a":{ "x" : [ 1 ,	2 ] },"b":[ ],"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"white space between members", "{ \"a\" : \"x , y\" ,\r\n\t\"iat\" : OLD , \"exp\" : SOON\n}", `{"a":"x , y","iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"what HTML knows", `{"a":"<>&'","b<>&":"` + "\u2028\u2029" + `","iat":OLD,"exp":SOON}`, `{"a":"<>&'","b<>&":"` + "\u2028\u2029" + `","iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"beyond ASCII", `{"größe":"é😀` + "\ufffd\u0085" + `","iat":OLD,"exp":SOON}`, `{"größe":"é😀` + "\ufffd\u0085" + `","iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"an empty name", `{"":"x"," ":"y",",":"z","iat":OLD,"exp":SOON}`, `{"":"x"," ":"y",",":"z","iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"literals", `{"a":null,"b":true,"c":false,"d":{},"iat":OLD,"exp":SOON}`, `{"a":null,"b":true,"c":false,"d":{},"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
+		{"times as they are written", `{"iat":OLD.000,"exp":SOON.0}`, `{"iat":NOW,"exp":NEW,"auth_time":OLD,"sid":"ID"}`},
 	}
 	numbers := regexp.MustCompile(`"(iat|exp)":([0-9]+)`)
-	id := regexp.MustCompile(`"jti":"([A-Za-z0-9_-]{22})"`)
+	id := regexp.MustCompile(`"(jti|sid)":"([A-Za-z0-9_-]{22})"`)
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "10m"}})
 		ids := map[string]bool{}
@@ -205,13 +209,13 @@ func TestRenewedClaims(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if found := id.FindSubmatch(text); found != nil {
-					if ids[string(found[1])] {
-						t.Errorf("got the jti %s again, want a new one", found[1])
+				for _, found := range id.FindAllSubmatch(text, -1) {
+					if ids[string(found[2])] {
+						t.Errorf("got the %s %s again, want a new one", found[1], found[2])
 					}
-					ids[string(found[1])] = true
+					ids[string(found[2])] = true
 				}
-				got := id.ReplaceAllString(string(text), `"jti":"ID"`)
+				got := id.ReplaceAllString(string(text), `"$1":"ID"`)
 				got = numbers.ReplaceAllStringFunc(got, func(member string) string {
 					found := numbers.FindStringSubmatch(member)
 					seconds, _ := strconv.ParseFloat(found[2], 64)
@@ -423,6 +427,32 @@ func TestRenewedCookie(t *testing.T) {
 	})
 }
 
+// A session keeps its sid however often its token is renewed, so that it can be revoked by it.
+func TestSessionID(t *testing.T) {
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "renew": map[string]any{"before": "50%"}})
+		due := minted.Due()
+		session := ""
+		for n := 0; n < 4; n++ {
+			renewed := renewedToken(bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, due)), nil))
+			if renewed == "" {
+				t.Fatalf("renewal %d: got none", n)
+			}
+			due = minted.Payload(t, renewed)
+			sid, _ := due["sid"].(string)
+			if n == 0 {
+				session = sid
+			}
+			if sid == "" || sid != session {
+				t.Errorf("renewal %d: got sid %q, want %q", n, sid, session)
+			}
+			// The same token, later.
+			due["iat"], due["exp"] = due["iat"].(float64)-3000-float64(n), due["exp"].(float64)-3000
+			due["auth_time"] = due["auth_time"].(float64) - 3000
+		}
+	})
+}
+
 // Browsers keep a cookie of 4,096 bytes at most: one that they would drop is not set, and takes no other way.
 func TestRenewedCookieTooLong(t *testing.T) {
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
@@ -475,7 +505,7 @@ func TestRenewedTokenTooLong(t *testing.T) {
 		for _, test := range []struct {
 			pad     int
 			renewed bool
-		}{{5990, true}, {6020, false}} {
+		}{{5955, true}, {6020, false}} {
 			due := minted.Token(t, minted.Due().With(claims{"pad": strings.Repeat("x", test.pad)}))
 			if len(due) > 8192 {
 				t.Fatalf("got a token of %d bytes", len(due))

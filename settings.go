@@ -48,6 +48,7 @@ type settings struct {
 
 	renewal    renewalSettings
 	issue      issueSettings
+	exchange   exchangeSettings
 	publishes  bool
 	challenges map[string][]string // by the refusal's code
 }
@@ -77,6 +78,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	validateClient(p, c.ClientConfig)
 	s.renewal = validateRenew(p, c)
 	s.issue = validateIssue(p, c)
+	s.exchange = validateExchange(p, c)
 	validateEndpoints(p, c)
 	own := validateKeys(p, c)
 	refuseBytes(p, *c)
@@ -92,6 +94,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	if len(c.Audience) == 0 && (c.JWKSURL != "" || len(c.TrustedIssuers) > 0) {
 		logline.Warning("audience is not set: tokens that the issuers sign for other services are accepted here too")
 	}
+	warnOfSubjects(c)
 
 	if s.headerName == "Authorization" {
 		s.prefix = bearerPrefix
@@ -105,7 +108,9 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	}
 	if c.Cookie.Name != "" {
 		s.cookie = newCookie(c.Cookie)
-		s.cookies = request.CookieFinder(c.Cookie.Name)
+		if !s.exchange.isOn { // An exchange takes no token from the cookie.
+			s.cookies = request.CookieFinder(c.Cookie.Name)
+		}
 	}
 	if c.TokenKey != "" {
 		s.parameters = request.ParameterFinder(c.TokenKey)

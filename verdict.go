@@ -385,7 +385,7 @@ func checkIssuer(in *instance, all map[string]any) *refusal {
 // logOtherIssuer says which issuer a token has, and which ones it may have: the two often differ by a slash.
 func logOtherIssuer(in *instance, issuer string) {
 	expected := []string{}
-	if in.settings.issuer != "" {
+	if in.settings.issuer != "" && !in.hasOnlyTrusted {
 		expected = append(expected, in.settings.issuer)
 	}
 	for trusted := range in.trusted {

@@ -142,6 +142,10 @@ func testGateway(t *testing.T, settings system.Settings) {
 			delete(before, name)
 			delete(after, name)
 		}
+		if sid, _ := after["sid"].(string); len(sid) != 22 {
+			t.Errorf("got sid %v, want a new one", after["sid"])
+		}
+		delete(after, "sid") // The login gave none.
 		if !reflect.DeepEqual(before, after) {
 			t.Errorf("got claims %v, want %v", after, before)
 		}

@@ -28,12 +28,26 @@ const (
 	clientSecret = "verysecret"
 )
 
+// The web application whose users log in, and where the provider sends them back to; nothing is there.
+const (
+	webID     = "shop"
+	webSecret = "shop's secret"
+	webBack   = "http://localhost:9999/auth/callback"
+)
+
+// registered are the clients that the example's storage knows, which are those of the whole process.
+var registered = sync.OnceFunc(func() { storage.RegisterClients(storage.WebClient(webID, webSecret, webBack)) })
+
 // Provider is a running OpenID provider.
 type Provider struct {
 	// Issuer is its issuer identifier.
 	Issuer string
 	// Audience is that of its tokens.
 	Audience string
+	// WebAudience is that of the ID tokens that LogIn returns.
+	WebAudience string
+	// IDTokenLifetime is that of ID tokens. It is set before the provider is asked for one.
+	IDTokenLifetime time.Duration
 
 	server *http.Server
 
@@ -48,7 +62,8 @@ func Start() (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{Issuer: "http://" + listener.Addr().String(), Audience: clientID}
+	p := &Provider{Issuer: "http://" + listener.Addr().String(), Audience: clientID, WebAudience: webID, IDTokenLifetime: time.Hour}
+	registered()
 	if err := p.Rotate(); err != nil {
 		return nil, err
 	}
@@ -119,6 +134,60 @@ func (p *Provider) Token(ctx context.Context) (string, error) {
 	return answer.AccessToken, nil
 }
 
+// LogIn logs a user in at the provider's own page, as a browser does, and returns the ID token that the web application gets.
+func (p *Provider) LogIn(ctx context.Context, username, password string) (string, error) {
+	browser := &http.Client{CheckRedirect: func(req *http.Request, _ []*http.Request) error {
+		if strings.HasPrefix(req.URL.String(), webBack) {
+			return http.ErrUseLastResponse
+		}
+		return nil
+	}}
+	query := url.Values{"client_id": {webID}, "redirect_uri": {webBack}, "response_type": {"code"}, "scope": {"openid"}, "state": {rand.Text()}}
+	page, err := send(ctx, browser, http.MethodGet, p.Issuer+"/auth?"+query.Encode(), nil, nil)
+	if err != nil {
+		return "", err
+	}
+	answer := url.Values{"id": {page.Request.URL.Query().Get("authRequestID")}, "username": {username}, "password": {password}}
+	back, err := send(ctx, browser, http.MethodPost, p.Issuer+"/login/username", answer, nil)
+	if err != nil {
+		return "", err
+	}
+	to, err := back.Location()
+	if err != nil || to.Query().Get("code") == "" {
+		return "", fmt.Errorf("the provider sends the user to %q", back.Header["Location"])
+	}
+	var tokens struct {
+		IDToken string `json:"id_token"`
+	}
+	code := url.Values{"grant_type": {"authorization_code"}, "code": {to.Query().Get("code")}, "redirect_uri": {webBack}, "client_id": {webID}, "client_secret": {webSecret}}
+	resp, err := send(ctx, browser, http.MethodPost, p.Issuer+"/oauth/token", code, &tokens)
+	if err != nil || tokens.IDToken == "" {
+		return "", fmt.Errorf("the provider gives no ID token: %v, %w", resp, err)
+	}
+	return tokens.IDToken, nil
+}
+
+// send sends a form, and reads a JSON answer if one is wanted.
+func send(ctx context.Context, client *http.Client, method, address string, form url.Values, answer any) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if form.Get("client_secret") != "" {
+		req.SetBasicAuth(url.QueryEscape(form.Get("client_id")), url.QueryEscape(form.Get("client_secret")))
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if answer == nil {
+		return resp, nil
+	}
+	return resp, json.NewDecoder(resp.Body).Decode(answer)
+}
+
 // counted counts fetches of the key set and makes its answer fresh for the shortest time that the plugin takes.
 func (p *Provider) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -158,6 +227,18 @@ func (s *keptKeys) ClientCredentials(ctx context.Context, id, secret string) (op
 	client, err := s.Storage.ClientCredentials(ctx, id, secret)
 	return jwtClient{client}, err
 }
+
+func (s *keptKeys) GetClientByClientID(ctx context.Context, id string) (op.Client, error) {
+	client, err := s.Storage.GetClientByClientID(ctx, id)
+	return webClient{client, s.provider.IDTokenLifetime}, err
+}
+
+type webClient struct {
+	op.Client
+	lifetime time.Duration
+}
+
+func (c webClient) IDTokenLifetime() time.Duration { return c.lifetime }
 
 type jwtClient struct{ op.Client }
 
