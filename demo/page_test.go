@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -224,6 +225,11 @@ func open(t *testing.T, b *browser.Browser, url string) pageTab {
 	}
 	t.Cleanup(tab.Close)
 	p := pageTab{tab, t}
+	t.Cleanup(func() { // A test that fails leaves nobody locked out.
+		if resp, err := http.Post(url+"/account/unlock?user=ada", "", nil); err == nil {
+			_ = resp.Body.Close()
+		}
+	})
 	p.until(`document.querySelector("#log-in")`)
 	return p
 }
