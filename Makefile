@@ -13,6 +13,14 @@ help: # the targets
 demo: # the gateway, a login service and two instances of a service, to try with curl
 	@cd demo && go build -o ../bin/demo . && exec ../bin/demo up
 
+.PHONY: demo-cluster
+demo-cluster: # the demo with two gateways behind a balancer: one is killed, the key rotated, a session revoked, under load
+	@cd demo && go build -o ../bin/demo . && exec ../bin/demo cluster
+
+.PHONY: screenshots
+screenshots: # the pictures of the demo's page in the readme; needs Chromium
+	cd demo && go run ./cmd/screenshots
+
 .PHONY: test
 test: # the plugin's own tests, compiled and interpreted, then those that need the real gateway
 	BOTHWAYS=native go test -race -shuffle=on ./... # Of the interpreter, the race detector reports types that are built on a first call.

@@ -1,6 +1,5 @@
 // A fetch for sliding sessions, to copy. It sends the token to its own origin only, adopts a renewed token only if that expires
 // later, shares it between tabs, and never logs it.
-//
 //	const session = slidingSession({ onChange: ({ tokenEnds, sessionEnds }, why) => show(tokenEnds, sessionEnds) });
 //	session.begin(await fetch("/login", { method: "POST", body }));  // A response that brings the first token.
 //	const response = await session.fetch("/api/");                   // As fetch. A 401 for the token ends the session.
@@ -13,8 +12,7 @@ export function slidingSession({ name = "session", header = "Authorization", coo
   const tabs = new BroadcastChannel(name);
   let state = JSON.parse(sessionStorage.getItem(name)) ?? none;
   const keep = (next, why) => {
-    state = next;
-    sessionStorage.setItem(name, JSON.stringify(next));
+    sessionStorage.setItem(name, JSON.stringify(state = next));
     onChange(next, why);
   };
   const change = (next, why) => {
@@ -30,13 +28,14 @@ export function slidingSession({ name = "session", header = "Authorization", coo
   tabs.onmessage = ({ data: { next, why, was } }) => {
     if (why === "asked" && state.tokenEnds > Date.now()) tabs.postMessage({ next: state, why: "shared" });
     const isNews = { begun: true, ended: true, shared: !state.tokenEnds, refused: was === state.token };
-    if (isNews[why] || (why === "renewed" && isLater(next))) keep(next, why);
+    if (why === "renewed" ? isLater(next) : isNews[why]) keep(next, why);
   };
   if (!state.tokenEnds) tabs.postMessage({ why: "asked" }); // A new tab asks the others.
   const read = ({ headers }) => {
     const token = cookie ? "" : (headers.get(header) ?? "").replace(/^Bearer /i, "");
     const ends = (left) => Date.now() + 1000 * Number(headers.get(left));
-    return headers.has("Token-Expires-In") && (cookie || token) && { token, tokenEnds: ends("Token-Expires-In"), sessionEnds: ends("Session-Expires-In") };
+    const isThere = headers.has("Token-Expires-In") && (cookie || token);
+    return isThere && { token, tokenEnds: ends("Token-Expires-In"), sessionEnds: ends("Session-Expires-In") };
   };
   return {
     get state() { return state; },
