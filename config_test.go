@@ -167,6 +167,21 @@ func TestRefusedOptions(t *testing.T) {
 		{"renew.header Connection", renew("before", "5m", "header", "Connection"), []string{`renew.header: the header "Connection" cannot be used`}},
 		{"renew.header forwarded", renew("before", "5m", "header", "x_sub").With(options{"forwardHeaders": sub}), []string{`renew.header: "x_sub" is also in forwardHeaders`}},
 		{"renew.header is what comes with it", renew("before", "5m", "header", "Token-Expires-In"), []string{`renew.header: the header "Token-Expires-In"`}},
+		{"renew.unless malformed", renew("before", "5m", "unless", "X Y"), []string{`renew.unless: "X Y" is not a header name`}},
+		{"renew.unless Cookie", renew("before", "5m", "unless", "cookie"), []string{`renew.unless: the header "cookie" cannot be used`}},
+		{"renew.unless Connection", renew("before", "5m", "unless", "Connection"), []string{`renew.unless: the header "Connection" cannot be used`}},
+		{"renew.unless carries the token", renew("before", "5m", "unless", "authorization"), []string{`renew.unless: "authorization" is also headerName`}},
+		{"renew.unless is renew.header", renew("before", "5m", "unless", "x_token", "header", "X-Token"), []string{`renew.unless: "x_token" is also renew.header`}},
+		{"renew.unless forwarded", renew("before", "5m", "unless", "x_sub").With(options{"forwardHeaders": sub}), []string{`renew.unless: "x_sub" is also in forwardHeaders`}},
+		{"renew.unless without before", renew("unless", "X-Poll"), []string{"renew.unless: needs renew.before"}},
+		{"renew.confirm without before", renew("confirm", "https://a.example/"), []string{"renew.confirm: needs renew.before"}},
+		{"renew.confirm relative", renew("before", "5m", "confirm", "/confirm?key=x"), []string{`renew.confirm: "/confirm" is not an absolute http(s) URL`}},
+		{"renew.confirm of another scheme", renew("before", "5m", "confirm", "ftp://a.example/"), []string{`renew.confirm: "ftp://a.example/" is not an absolute http(s) URL`}},
+		{"renew.confirm without a host", renew("before", "5m", "confirm", "https:///x"), []string{`renew.confirm: "https:///x" is not an absolute http(s) URL`}},
+		{"renew.confirm with a user", renew("before", "5m", "confirm", "https://u:hidden@a.example/x"), []string{`renew.confirm: "https://a.example/x" is not an absolute http(s) URL`}},
+		{"renew.confirm with a fragment", renew("before", "5m", "confirm", "https://a.example/x#y"), []string{`renew.confirm: "https://a.example/x" is not an absolute http(s) URL`}},
+		{"renew.confirm malformed", renew("before", "5m", "confirm", "https://a b/"), []string{"renew.confirm: it is malformed"}},
+		{"renew.confirm in another role", issue(renew("confirm", "https://a.example/")), []string{"renew.confirm: needs renew.before"}},
 		{"issue.header malformed", options{"issue": stringMap("header", "X/Y")}, []string{`issue.header: "X/Y" is not a header name`}},
 		{"issue.header Content-Length", options{"issue": stringMap("header", "Content-Length")}, []string{`issue.header: the header "Content-Length" cannot be used`}},
 		{"issue.header is renew.header", options{"issue": stringMap("header", "X-Token"), "renew": stringMap("header", "x-token")}, []string{`issue.header: "X-Token" is also renew.header`}},
@@ -424,6 +439,18 @@ func TestHubBlock(t *testing.T) {
 		}
 		if got := bothways.Verdict(t, handler, minted.Token(t, admin.With(claims{"grp": "user"}))); got != "403 claims_not_sufficient" {
 			t.Errorf("got %s, want 403 claims_not_sufficient", got)
+		}
+
+		// Its newer options: the token in another header, and issuers that have no name.
+		key := minted.Key(t, "P-256")
+		server := minted.Serving(t, minted.JWKSet(t, minted.PublicJWK(t, key)))
+		handler, service = e.Middleware(t, options{
+			"trustedIssuers": []any{map[string]any{"jwksUrl": server.URL}}, "headerName": "X-Token", "usernameClaim": "grp",
+			"forwardHeaders": map[string]any{"Group": "grp"},
+		})
+		rec := bothways.Send(t, handler, "GET", "/", http.Header{"X-Token": {minted.Signed(t, key, claims{"alg": "ES256"}, admin)}}, nil)
+		if got := bothways.Outcome(t, rec); got != "served" || service.Request().Header.Get("Group") != "admin" || service.Request().URL.User.Username() != "admin" {
+			t.Errorf("with the newer options: got %s, want served and the user admin", got)
 		}
 	})
 }

@@ -76,7 +76,7 @@ func nameUser(s *settings, v *verified, payload []byte) {
 		return
 	}
 	name, ok := claims.HeaderValue(claim)
-	if ok && name != "" && isSendable(name) { // Else it could write lines of its own into the log.
+	if ok && name != "" && isSendable(name) { // The log's common format writes it as it is, line breaks included.
 		v.user = url.User(name)
 	}
 }

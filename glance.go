@@ -105,8 +105,12 @@ func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, 
 		refuse(in.settings, rw, req, name, r, credential{})
 		return
 	}
-	if now >= v.renewAt {
-		renewAtAGlance(in, rw, req, line, v, now)
+	if now >= v.renewAt && req.Header[in.settings.renewal.unless] == nil {
+		r = renewAtAGlance(in, rw, req, line, v, now)
+		if r != nil {
+			refuse(in.settings, rw, req, name, r, credential{})
+			return
+		}
 	}
 	h := req.Header
 	for _, claim := range v.headers {
@@ -116,14 +120,15 @@ func seen(in *instance, next http.Handler, name string, rw http.ResponseWriter, 
 	next.ServeHTTP(rw, req)
 }
 
-// renewAtAGlance adds the renewed token to the response, if there is one.
-func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, line string, v *verified, now time.Duration) {
-	r := renew(in, line[len(in.settings.prefix):], v, now)
+// renewAtAGlance adds the renewed token to the response, if there is one. It says why a token is refused whose session is over.
+func renewAtAGlance(in *instance, rw http.ResponseWriter, req *http.Request, line string, v *verified, now time.Duration) *refusal {
+	r, over := renew(in, line[len(in.settings.prefix):], v, now)
 	if r != nil {
 		h := rw.Header()
 		h[in.settings.renewal.header] = r.line
-		announce(h, req, r, in.settings.renewal.exposed, now)
+		announce(h, req, r, in.settings.renewal.exposed, later(now, r.at))
 	}
+	return over
 }
 
 // unsurprisingHeaders are the ordinary headers that a request may have without isUsual looking at it.

@@ -13,14 +13,14 @@ import (
 func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter, req *http.Request) {
 	s := in.settings
 	at := time.Since(epoch)
+	if s.username != nil {
+		req.URL.User = nil // The client's own entry must not appear as the user in the access log.
+	}
 	if isExcessive(s, req) {
 		refuse(s, rw, req, name, refuseTooMany, credential{})
 		return
 	}
 	removeSpellings(s, req)
-	if s.username != nil {
-		req.URL.User = nil // The client's own entry must not appear as the user in the access log.
-	}
 	if request.IsPreflight(req) {
 		request.RemoveOverrides(req)
 		removeToken(s, req) // An unverified token must not reach the service.
@@ -52,9 +52,14 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 		refuse(s, rw, req, name, r, c)
 		return
 	}
-	if at >= v.renewAt && c.hasWayBack() {
-		if r := renew(in, c.token, v, at); r != nil {
-			deliver(s, rw.Header(), req, c, r, at)
+	if at >= v.renewAt && c.hasWayBack() && req.Header[s.renewal.unless] == nil {
+		renewed, over := renew(in, c.token, v, at)
+		if over != nil {
+			refuse(s, rw, req, name, over, c)
+			return
+		}
+		if renewed != nil {
+			deliver(s, rw.Header(), req, c, renewed, at)
 		}
 	}
 	if v.user != nil {

@@ -22,6 +22,8 @@ type instance struct {
 	memory    *memory
 	renewals  *renewals
 
+	confirmations *confirmations // nil: nobody is asked
+
 	hasOnlyTrusted bool      // no key is for tokens of other issuers
 	outliving      sync.Once // a token that lives longer than maxSession was seen
 }
@@ -125,7 +127,7 @@ func newInstance(c *Config) (*instance, error) {
 	}
 	in := &instance{
 		settings: s, own: own, trusted: map[string]*keysource.Endpoint{},
-		memory: newMemory(c.CacheSize, keysource.Current(own)), renewals: newRenewals(),
+		memory: newMemory(c.CacheSize, keysource.Current(own)), renewals: newRenewals(), confirmations: newConfirmations(s.confirm),
 	}
 	if c.JWKSURL != "" {
 		in.unnamed = append(in.unnamed, sharedEndpoint(TrustedIssuer{JWKSURL: c.JWKSURL}, c.ClientConfig))

@@ -15,6 +15,7 @@ import (
 	"github.com/traefik/paerser/types"
 
 	"github.com/slidingjwt/slidingjwt/internal/claims"
+	"github.com/slidingjwt/slidingjwt/internal/fetch"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
 	"github.com/slidingjwt/slidingjwt/internal/request"
@@ -242,9 +243,9 @@ func validateClient(p *problems, c ClientConfig) {
 	}
 }
 
-// clientOf says how key endpoints are reached.
-func clientOf(c ClientConfig) keysource.Client {
-	return keysource.Client{
+// clientOf says how endpoints are reached.
+func clientOf(c ClientConfig) fetch.Client {
+	return fetch.Client{
 		CA: c.TLS.CA, Cert: c.TLS.Cert, Key: c.TLS.Key, InsecureSkipVerify: c.TLS.InsecureSkipVerify,
 		Timeout: time.Duration(c.TimeoutSeconds) * time.Second, MaxRetries: c.MaxRetries,
 	}
@@ -260,6 +261,7 @@ type renewalSettings struct {
 	header     string // canonical
 	prefix     string // of the token in that header
 	exposed    string // the names of what is added to a response when the token is in the header
+	unless     string // canonical, of the request header that keeps a request from renewing; empty, as no header's name is: none
 }
 
 const defaultMaxSession = 24 * time.Hour
@@ -275,6 +277,7 @@ func validateRenew(p *problems, c *Config) renewalSettings {
 		s.prefix = bearerPrefix
 	}
 	s.exposed = s.header + ", " + exposedWithCookie
+	s.unless = validateUnless(p, c)
 	s.lifetime = duration(p, "renew.lifetime", r.Lifetime, 0, time.Second)
 	s.maxSession = duration(p, "renew.maxSession", r.MaxSession, defaultMaxSession, time.Second)
 	for _, other := range []struct {
@@ -442,7 +445,7 @@ func validateKeys(p *problems, c *Config) *keysource.Own {
 
 func validateEndpoints(p *problems, c *Config) {
 	if c.JWKSURL != "" {
-		if err := keysource.CheckURL(c.JWKSURL); err != nil {
+		if err := fetch.CheckURL(c.JWKSURL); err != nil {
 			p.add("jwksUrl: %w", err)
 		}
 	}
@@ -459,10 +462,10 @@ func validateEndpoints(p *problems, c *Config) {
 		}
 		seen[trusted.Issuer] = true
 		if trusted.JWKSURL != "" {
-			if err := keysource.CheckURL(trusted.JWKSURL); err != nil {
+			if err := fetch.CheckURL(trusted.JWKSURL); err != nil {
 				p.add("%s.jwksUrl: %w", option, err)
 			}
-		} else if err := keysource.CheckURL(trusted.Issuer); trusted.Issuer != "" && err != nil {
+		} else if err := fetch.CheckURL(trusted.Issuer); trusted.Issuer != "" && err != nil {
 			p.add("%s.issuer: without jwksUrl it must be a URL for OpenID discovery: %w", option, err)
 		}
 		if err := keysource.CheckBearer(trusted.BearerToken); err != nil {

@@ -250,6 +250,8 @@ func TestLeftOutLevels(t *testing.T) {
 		{"for encryption", minted.PublicJWK(t, minted.Key(t, "RSA")).With(jwk{"use": "enc"}), false},
 		{"of a curve that is not known", jwk{"kty": "EC", "crv": "secp256k1", "x": "AA", "y": "AA"}, false},
 		{"for key agreement", jwk{"kty": "OKP", "crv": "X25519", "x": "AA"}, false},
+		{"for encryption, by its key_ops", minted.PublicJWK(t, minted.Key(t, "RSA")).With(jwk{"key_ops": []any{"encrypt", "wrapKey"}}), false},
+		{"for signatures and nothing of the kind", minted.PublicJWK(t, minted.Key(t, "RSA")).With(jwk{"use": "sig", "key_ops": []any{"encrypt"}}), true},
 		{"for an algorithm that is not known", minted.PublicJWK(t, minted.Key(t, "RSA")).With(jwk{"alg": "RSA-OAEP"}), false},
 		{"of a kind that is not known", jwk{"kty": "AKP"}, false},
 		{"that contradicts itself", minted.PublicJWK(t, minted.Key(t, "RSA")).With(jwk{"alg": "ES256"}), true},

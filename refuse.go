@@ -56,7 +56,7 @@ func neverValid(code, phrase string) *refusal {
 var (
 	refuseNoToken = newRefusal(refusal{status: http.StatusUnauthorized, code: "token_missing", phrase: "no token was sent"})
 
-	refuseMalformedHeader = badRequest("malformed_authorization", "the Authorization header is malformed")
+	refuseMalformedHeader = badRequest("malformed_authorization", "the header with the token is malformed")
 	refuseMalformedForm   = badRequest("malformed_form", "the form could not be read")
 	refuseTooMany         = badRequest("too_many_parts", "the request has more cookies, parameters or connection options than are searched")
 	refuseTwoTokens       = badRequest("multiple_tokens", "more than one token was sent")

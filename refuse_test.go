@@ -154,7 +154,7 @@ func TestRefusedForms(t *testing.T) {
 	}{
 		{"token_missing", "GET", nil, nil, 401, "no token was sent", `Bearer realm="my API"`, ""},
 		{"token_missing", "GET", http.Header{"Cookie": {"session="}}, nil, 401, "no token was sent", `Bearer realm="my API"`, ""},
-		{"malformed_authorization", "GET", bothways.Bearer(""), nil, 400, "the Authorization header is malformed", `Bearer realm="my API", error="invalid_request", error_description="the Authorization header is malformed"`, ""},
+		{"malformed_authorization", "GET", bothways.Bearer(""), nil, 400, "the header with the token is malformed", `Bearer realm="my API", error="invalid_request", error_description="the header with the token is malformed"`, ""},
 		{"multiple_tokens", "GET", http.Header{"Cookie": {"session=a; session=b"}}, nil, 400, "more than one token was sent", `Bearer realm="my API", error="invalid_request", error_description="more than one token was sent"`, ""},
 		{"token_too_long", "GET", bothways.Bearer(strings.Repeat("x", 8193)), nil, 400, "the token is longer than 8 KiB", `Bearer realm="my API", error="invalid_request", error_description="the token is longer than 8 KiB"`, ""},
 		{"token_too_long", "GET", http.Header{"Cookie": {"session=" + strings.Repeat("x", 8193)}}, nil, 400, "the token is longer than 8 KiB", `Bearer realm="my API", error="invalid_request", error_description="the token is longer than 8 KiB"`, clearedCookie},

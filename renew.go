@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"sort"
@@ -81,34 +82,42 @@ func scheduleRenewal(in *instance, v *verified, all map[string]any) {
 }
 
 // renew returns the renewal of a token that is due. It is nil if there is none: because the token is accepted only thanks to the
-// leeway, would gain less than a tenth of its lifetime, or could not be signed. The first request signs; others wait for it.
-func renew(in *instance, token string, v *verified, now time.Duration) *renewal {
+// leeway, would gain less than a tenth of its lifetime, or could not be signed, or nobody has confirmed its session. A token whose
+// session is over is refused. The first request asks and signs; others wait for it.
+func renew(in *instance, token string, v *verified, now time.Duration) (*renewal, *refusal) {
 	r := in.renewals.held(token, now)
 	if r != nil && now < v.times.expires {
-		return r
-	}
-	if now >= v.times.expires {
-		return nil
+		return r, nil
 	}
 	s := in.settings
-	lifetime := s.renewal.lifetime
-	if lifetime == 0 {
-		lifetime = v.times.expires - v.times.issuedAt
+	expires := renewedExpiry(s, v, now)
+	if now >= v.times.expires || expires == 0 {
+		return nil, nil
+	}
+	granted := ""
+	if in.confirmations != nil {
+		c := confirm(in.confirmations, token)
+		if c.verdict == isOver {
+			judgeAlways(in.memory, s.prefix+token)
+			return nil, refuseEnded
+		}
+		granted = c.claims
+		now = time.Since(epoch) // The answer may have taken a while.
+		expires = renewedExpiry(s, v, now)
+		if c.verdict == notNow || expires == 0 {
+			return nil, nil
+		}
 	}
 	sessionEnd := v.authTime + s.renewal.maxSession
-	expires := now + lifetime
-	if sessionEnd < expires {
-		expires = sessionEnd
-	}
-	expires = expires.Truncate(time.Second)
-	if expires-v.times.expires < lifetime/10 {
-		return nil
-	}
 	r = in.renewals.begin(token, now)
 	r.once.Do(func() {
-		signed, err := signRenewed(keysource.Current(in.own).Signer, token, v, now, expires)
+		signed, err := signRenewed(keysource.Current(in.own).Signer, token, granted, v, now, expires)
+		if err == nil && granted != "" {
+			err = checkGranted(in, signed, now)
+		}
 		if err != nil {
-			logline.Error("a token was not renewed: %s", err.Error())
+			signed = ""
+			reportUnsigned(in, granted, err)
 		}
 		line := s.renewal.prefix + signed
 		in.renewals.mu.Lock()
@@ -120,9 +129,36 @@ func renew(in *instance, token string, v *verified, now time.Duration) *renewal 
 		in.renewals.mu.Unlock()
 	})
 	if r.token == "" {
-		return nil
+		return nil, nil
 	}
-	return r
+	return r, nil
+}
+
+// reportUnsigned logs why a token was not renewed: that of answered claims as often as that there is no answer.
+func reportUnsigned(in *instance, granted string, err error) {
+	if granted != "" && !errors.Is(err, errNoSigner) {
+		report(in.confirmations, fmt.Errorf("the token with the claims of the answer: %w", err))
+		return
+	}
+	logline.Error("a token was not renewed: %s", err.Error())
+}
+
+// renewedExpiry is the exp of a token that is renewed now; 0 if that would gain less than a tenth of its lifetime.
+func renewedExpiry(s *settings, v *verified, now time.Duration) time.Duration {
+	lifetime := s.renewal.lifetime
+	if lifetime == 0 {
+		lifetime = v.times.expires - v.times.issuedAt
+	}
+	sessionEnd := v.authTime + s.renewal.maxSession
+	expires := now + lifetime
+	if sessionEnd < expires {
+		expires = sessionEnd
+	}
+	expires = expires.Truncate(time.Second)
+	if expires-v.times.expires < lifetime/10 {
+		return 0
+	}
+	return expires
 }
 
 // held returns the renewal of a token if it is signed and not older than ten seconds; nil if there is none.
@@ -168,16 +204,18 @@ func (all *renewals) forget() {
 	all.mu.Unlock()
 }
 
-// signRenewed signs a token's claims again. They stay the same byte for byte, except iat, exp and jti, and auth_time and sid, which
-// are added.
-func signRenewed(signer *jose.Key, token string, v *verified, now, expires time.Duration) (string, error) {
+// signRenewed signs a token's claims again, or those that were granted in their place. They stay the same byte for byte, except iat,
+// exp and jti, and auth_time and sid, which are added.
+func signRenewed(signer *jose.Key, token, granted string, v *verified, now, expires time.Duration) (string, error) {
 	if signer == nil {
 		return "", errNoSigner
 	}
-	parts := strings.Split(token, ".")
-	payload, err := jose.Base64.DecodeString(parts[1])
+	payload, err := payloadOf(token)
 	if err != nil {
-		return "", errors.New("its payload cannot be read")
+		return "", err
+	}
+	if granted != "" {
+		payload = []byte(granted)
 	}
 	jti, err := newTokenID()
 	if err != nil {
@@ -198,7 +236,7 @@ func signRenewed(signer *jose.Key, token string, v *verified, now, expires time.
 		return "", err
 	}
 	if v.key.ID == signer.ID {
-		signed, err := signer.SignAgain(parts[0], renewed)
+		signed, err := signer.SignAgain(token[:strings.IndexByte(token, '.')], renewed)
 		return signed, err
 	}
 	signed, err := signer.Sign(v.typ, renewed)
@@ -207,13 +245,49 @@ func signRenewed(signer *jose.Key, token string, v *verified, now, expires time.
 
 var errNoSigner = errors.New("there is no key that can sign")
 
+// payloadOf decodes the claims of a token that was verified.
+func payloadOf(token string) ([]byte, error) {
+	payload, err := jose.Base64.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		return nil, errors.New("its payload cannot be read")
+	}
+	return payload, nil
+}
+
 func wholeSeconds(at time.Duration) string { return strconv.FormatInt(int64(at/time.Second), 10) }
+
+// member is one of a JSON object's, its key and value as they are written.
+type member struct{ name, key, value string }
+
+// members reads the members of a JSON object, in their order.
+func members(object []byte) ([]member, error) {
+	decoder := json.NewDecoder(bytes.NewReader(object))
+	if _, err := decoder.Token(); err != nil {
+		return nil, err
+	}
+	all := []member{}
+	for decoder.More() {
+		start := decoder.InputOffset()
+		token, err := decoder.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, _ := token.(string)
+		key := string(bytes.Trim(object[start:decoder.InputOffset()], ", \t\r\n"))
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return nil, err
+		}
+		all = append(all, member{name: name, key: key, value: string(value)})
+	}
+	return all, nil
+}
 
 // replaceMembers writes a JSON object again, byte for byte, but for the members that are replaced where they are there, and
 // those that are added where they are not, or null. Both are JSON texts.
 func replaceMembers(object []byte, replaced, added map[string]string) (string, error) {
-	decoder := json.NewDecoder(bytes.NewReader(object))
-	if _, err := decoder.Token(); err != nil {
+	all, err := members(object)
+	if err != nil {
 		return "", err
 	}
 	written := []string{}
@@ -221,28 +295,17 @@ func replaceMembers(object []byte, replaced, added map[string]string) (string, e
 	for name, text := range added {
 		missing[name] = text
 	}
-	for decoder.More() {
-		start := decoder.InputOffset()
-		token, err := decoder.Token()
-		if err != nil {
-			return "", err
-		}
-		name, _ := token.(string)
-		text := string(bytes.Trim(object[start:decoder.InputOffset()], ", \t\r\n"))
-		var value json.RawMessage
-		if err := decoder.Decode(&value); err != nil {
-			return "", err
-		}
-		other, isReplaced := replaced[name]
-		if !isReplaced && string(value) == "null" {
-			other, isReplaced = added[name]
+	for _, m := range all {
+		other, isReplaced := replaced[m.name]
+		if !isReplaced && m.value == "null" {
+			other, isReplaced = added[m.name]
 		}
 		if isReplaced {
-			written = append(written, `"`+name+`":`+other)
+			written = append(written, `"`+m.name+`":`+other)
 		} else {
-			written = append(written, text+":"+string(value))
+			written = append(written, m.key+":"+m.value)
 		}
-		delete(missing, name)
+		delete(missing, m.name)
 	}
 	names := []string{}
 	for name := range missing {
@@ -269,6 +332,7 @@ func newTokenID() (string, error) {
 // deliver adds a renewed token to the response's headers, in every way that the presented one came. A token from a cookie alone goes into
 // no header that scripts can read. A cookie that browsers would drop is not set.
 func deliver(s *settings, h http.Header, req *http.Request, c credential, r *renewal, now time.Duration) {
+	now = later(now, r.at) // A request that waited for an answer has an older clock.
 	inHeader := c.inHeader || c.inForm
 	isSet := c.inCookie && setCookie(s, h, r, now)
 	if !isSet && !inHeader {

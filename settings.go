@@ -47,6 +47,7 @@ type settings struct {
 	unsurprising map[string]bool // common headers that the remembered path need not look at
 
 	renewal    renewalSettings
+	confirm    confirmSettings
 	issue      issueSettings
 	exchange   exchangeSettings
 	publishes  bool
@@ -77,6 +78,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.condition = validateAccess(p, c)
 	validateClient(p, c.ClientConfig)
 	s.renewal = validateRenew(p, c)
+	s.confirm = validateConfirm(p, c)
 	s.issue = validateIssue(p, c)
 	s.exchange = validateExchange(p, c)
 	validateEndpoints(p, c)

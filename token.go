@@ -166,6 +166,9 @@ func formValues(f *request.PairFinder, req *http.Request) ([]string, *refusal) {
 	}
 	// NopCloser is right: the server closes the original body.
 	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(start), req.Body))
+	if len(req.Trailer) > maxHeaders { // They came behind a chunked body.
+		return nil, refuseTooMany
+	}
 	if len(start) > maxFormBytes {
 		// The last field may be incomplete.
 		start = start[:bytes.LastIndexByte(start, '&')+1]
@@ -202,11 +205,12 @@ func removeElsewhere(s *settings, req *http.Request) {
 	}
 }
 
-// removeCookie takes the token's cookie out of the Cookie header. If there are too many that begin like it to look at, it removes
-// the whole header.
+// removeCookie takes the token's cookie out of the Cookie header. If there are too many that begin like it to look at, or too many
+// of them for the header's length, since each takes a walk over it, it removes the whole header.
 func removeCookie(f *request.PairFinder, h http.Header) {
-	pairs, err := f.Find(cookieText(h))
-	if err != nil {
+	text := cookieText(h)
+	pairs, err := f.Find(text)
+	if err != nil || len(pairs)*len(text) > maxSearched {
 		delete(h, "Cookie")
 		return
 	}
@@ -234,15 +238,14 @@ func removeCookie(f *request.PairFinder, h http.Header) {
 	}
 }
 
-// removeParameter takes the token's parameter out of the URL. If there are too many that begin like it to look at, it removes the
-// whole query.
+// removeParameter takes the token's parameter out of the URL. Like removeCookie it removes the whole query if there are too many.
 func removeParameter(f *request.PairFinder, req *http.Request) {
 	pairs, err := f.Find(req.URL.RawQuery)
 	if err == nil && len(pairs) == 0 {
 		return
 	}
 	query := ""
-	if err == nil {
+	if err == nil && len(pairs)*len(req.URL.RawQuery) <= maxSearched {
 		query = f.Without(req.URL.RawQuery, pairs)
 	}
 	req.URL.RawQuery = query

@@ -37,6 +37,9 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 		remember(m, key, found)
 		v = found
 	}
+	if in.confirmations != nil && hasEnded(in.confirmations, key[len(in.settings.prefix):]) {
+		return v, refuseEnded
+	}
 	if at < v.since || at >= v.until {
 		r := dispute(in.settings, v, at)
 		if r != nil {

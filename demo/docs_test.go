@@ -196,9 +196,6 @@ func TestOptionTables(t *testing.T) {
 		for name, value := range properties {
 			option := value.(map[string]any)
 			path := prefix + name
-			if path == "usernameClaim" {
-				continue // Traefik Hub's, in docs/hub.md.
-			}
 			known[path] = true
 			inner, _ := option["properties"].(map[string]any)
 			if items, ok := option["items"].(map[string]any); ok && items["properties"] != nil {

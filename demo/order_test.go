@@ -41,6 +41,7 @@ func TestOrder(t *testing.T) {
 			"cookie":         map[string]any{"name": "session"},
 			"tokenKey":       "access_token",
 			"forwardHeaders": map[string]any{"X-User-Id": "sub"},
+			"usernameClaim":  "sub",
 			"renew":          map[string]any{"before": "50%"},
 		}}},
 		"retry":     map[string]any{"retry": map[string]any{"attempts": 3}},
@@ -217,6 +218,9 @@ func TestOrder(t *testing.T) {
 			})
 			if got := strings.Contains(line, `"request_X-User-Id":"ada"`); got != hasUser {
 				t.Errorf("%s: the user is in the access log: got %t, want %t", chain, got, hasUser)
+			}
+			if got := strings.Contains(line, `"ClientUsername":"ada"`); got != hasUser {
+				t.Errorf("%s: the user is the access log's ClientUsername: got %t, want %t", chain, got, hasUser)
 			}
 		}
 	})

@@ -349,7 +349,7 @@ func documentedProviders() []documentedProvider {
 				},
 				{
 					name: "the anon key, while both are in use", header: members{"alg": "HS256", "kid": nil}, options: bothInUse,
-					claims: members{"iss": "supabase", "aud": nil, "sub": nil, "role": "anon", "ref": "abcdefghijklmnop"}, want: "401 wrong_issuer",
+					claims: members{"iss": "supabase", "aud": nil, "sub": nil, "role": "anon", "ref": "abcdefghijklmnop"}, want: "401 wrong_audience",
 				},
 			},
 		},

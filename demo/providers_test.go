@@ -135,7 +135,7 @@ func TestProviders(t *testing.T) {
 			now := time.Now().Unix()
 			ours := jwt.MapClaims{
 				"iss": "https://login.example.com", "aud": "web", "sub": "ada", "iat": now, "exp": now + 3600,
-				"realm_access": map[string]any{"roles": []string{"guest", "reader"}},
+				"realm_access": map[string]any{"roles": []string{"guest", "reader"}}, "name": "Zoë",
 			}
 			with := func(claims jwt.MapClaims, name string, value any) jwt.MapClaims {
 				claims = maps.Clone(claims)
@@ -152,7 +152,7 @@ func TestProviders(t *testing.T) {
 			})
 			t.Run("a map, a list and a renewal", func(t *testing.T) {
 				resp := ask(http.Header{"Authorization": {"Bearer " + token(ours)}, "X_User_Id": {"mallory"}})
-				wantHeaders(t, resp, map[string][]string{"X-User-Id": {"ada"}, "X-User-Roles": {"guest,reader"}, "X_User_Id": nil, "Authorization": nil})
+				wantHeaders(t, resp, map[string][]string{"X-User-Id": {"ada"}, "X-User-Roles": {"guest,reader"}, "X-User-Name": {`"Zo\u00eb"`}, "X_User_Id": nil, "Authorization": nil})
 				if resp.renewed() != "" {
 					t.Error("a fresh token was renewed")
 				}

@@ -120,7 +120,8 @@ func parseJWK(jwk map[string]any) (*Key, error) {
 		}
 	}
 	kid, _ := jwk["kid"].(string)
-	if use, there := jwk["use"]; there && use != "sig" && use != "jwt-svid" { // The latter is SPIFFE's (JWT-SVID 4.1).
+	use, hasUse := jwk["use"]
+	if hasUse && use != "sig" && use != "jwt-svid" { // The latter is SPIFFE's (JWT-SVID 4.1).
 		return nil, fmt.Errorf("%w: its use is not sig", errOtherUse)
 	}
 	_, signs := jwk["d"]
@@ -136,6 +137,9 @@ func parseJWK(jwk map[string]any) (*Key, error) {
 		for _, operation := range list {
 			verify = verify || operation == "verify"
 			sign = sign || operation == "sign"
+		}
+		if !verify && !sign && !hasUse {
+			return nil, fmt.Errorf("%w: its key_ops has neither verify nor sign", errOtherUse)
 		}
 		if !verify && (!sign || !signs) {
 			return nil, errors.New("its key_ops has no verify")

@@ -30,9 +30,7 @@ func NewKeySet(keys []*Key) *KeySet {
 	}
 	for id, named := range set.byKID {
 		alg, _, _ := strings.Cut(id, " ")
-		for _, k := range set.noKID[alg] {
-			named = append(named, k)
-		}
+		named = append(named, set.noKID[alg]...)
 		set.byKID[id] = named
 	}
 	return set

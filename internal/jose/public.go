@@ -3,8 +3,8 @@ package jose
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"regexp"
 	"strings"
@@ -28,22 +28,27 @@ func publicKind(secret []byte) string {
 
 var byteOrderMark = []byte("\ufeff")
 
-// keyLine is the start of a public key as OpenSSH writes it: its type, and its type again in base64, after a length.
-var keyLine = regexp.MustCompile(`(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+[ \t]+AAAA`)
+var (
+	// keyLine is the start of a public key as OpenSSH writes it: its type, and its type again in base64, after a length. keyBlob is the
+	// start of what that base64 holds.
+	keyLine = regexp.MustCompile(`(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+\s+AAAA`)
+	keyBlob = regexp.MustCompile(`^\x00\x00\x00.(ssh-|ecdsa-sha2-|sk-)`)
+	// webKey is a member that every JWK or JWK Set has, wherever it stands in a document.
+	webKey = regexp.MustCompile(`(?i)["']kty\\?["']\s*:|["']keys\\?["']\s*:\s*\[`)
+	xmlKey = regexp.MustCompile(`(?i)<(\w+:)?(Modulus|X509Certificate)>`)
+)
 
 func plainPublicKind(secret []byte) string {
 	text := strings.ReplaceAll(string(secret), "\x00", "") // UTF-16, as some editors write it.
 	switch {                                               // Yaegi: of several conditions in one case only one is looked at.
-	case strings.Contains(text, "-----BEGIN "):
+	case strings.Contains(text, "-----BEGIN"): // What follows may be percent-encoded.
 		return "a PEM"
-	case strings.Contains(text, "---- BEGIN SSH2 ") || keyLine.MatchString(text):
+	case strings.Contains(text, "---- BEGIN SSH2 ") || keyLine.MatchString(text) || keyBlob.Match(secret):
 		return "an SSH key"
-	case strings.Contains(text, "<Modulus>") || strings.Contains(text, "Public-Key: ("):
+	case xmlKey.MatchString(text) || strings.Contains(text, "Public-Key: ("):
 		return "a public key"
 	}
-	var object map[string]json.RawMessage
-	start := strings.IndexByte(text, '{')
-	if start >= 0 && json.NewDecoder(strings.NewReader(text[start:])).Decode(&object) == nil && (object["kty"] != nil || object["keys"] != nil) {
+	if webKey.MatchString(text) {
 		return "a JSON Web Key"
 	}
 	if isDER(secret) {
@@ -52,18 +57,22 @@ func plainPublicKind(secret []byte) string {
 	return ""
 }
 
-// isDER says whether data is a public key or certificate in DER, the bytes that a PEM has in base64.
+// isDER says whether data begins with a public key, certificate or request for one in DER, the bytes that a PEM has in base64.
 func isDER(data []byte) bool {
-	if len(data) == 0 || data[0] != 0x30 { // ASN.1's SEQUENCE
+	var first asn1.RawValue
+	if _, err := asn1.Unmarshal(data, &first); err != nil {
 		return false
 	}
-	if _, err := x509.ParsePKIXPublicKey(data); err == nil {
+	if _, err := x509.ParsePKIXPublicKey(first.FullBytes); err == nil {
 		return true
 	}
-	if _, err := x509.ParsePKCS1PublicKey(data); err == nil {
+	if _, err := x509.ParsePKCS1PublicKey(first.FullBytes); err == nil {
 		return true
 	}
-	_, err := x509.ParseCertificate(data)
+	if _, err := x509.ParseCertificateRequest(first.FullBytes); err == nil {
+		return true
+	}
+	_, err := x509.ParseCertificate(first.FullBytes)
 	return err == nil
 }
 

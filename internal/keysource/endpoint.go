@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/internal/fetch"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
@@ -19,7 +20,7 @@ type Endpoint struct {
 	issuer string // whose keys they are; empty: of no particular issuer
 	url    string // empty: discovery
 	bearer string // file or content of a token that the endpoint wants; empty: none
-	client Client
+	client fetch.Client
 
 	mu          sync.Mutex
 	set         *jose.KeySet  // nil: never fetched, or too old
@@ -53,7 +54,7 @@ const (
 // NewEndpoint makes an endpoint, and fetches nothing. Without a URL the keys are found by OpenID discovery of the issuer. The
 // bearer token (file or content, a file read at each fetch) is sent to the scheme, host and port of that URL or issuer alone, and
 // never after a redirect.
-func NewEndpoint(issuer, url, bearer string, client Client) *Endpoint {
+func NewEndpoint(issuer, url, bearer string, client fetch.Client) *Endpoint {
 	return &Endpoint{issuer: issuer, url: url, bearer: bearer, client: client, askedAt: -unknownPause}
 }
 
@@ -214,7 +215,7 @@ func (e *Endpoint) name() string {
 	if err != nil || u.Host == "" {
 		return name // An issuer need not be a URL.
 	}
-	return ShownURL(u)
+	return fetch.ShownURL(u)
 }
 
 func sinceEpoch(t time.Time) time.Duration { return time.Duration(t.UnixNano()) }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/internal/fetch"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
@@ -17,7 +18,9 @@ import (
 // set what these remember. The tests of the middleware run the same rules interpreted, as far as they show within seconds.
 
 // newEndpoint is an endpoint at a server, whose client waits for as long as a slow machine may take.
-func newEndpoint(url string) *Endpoint { return NewEndpoint("", url, "", Client{Timeout: time.Minute}) }
+func newEndpoint(url string) *Endpoint {
+	return NewEndpoint("", url, "", fetch.Client{Timeout: time.Minute})
+}
 
 // keySet is a JWK Set of one key.
 func keySet(t testing.TB, kid string, key crypto.Signer) string {
@@ -272,7 +275,7 @@ func TestSameAnswer(t *testing.T) {
 func TestAbandon(t *testing.T) {
 	server := minted.NewKeyServer(t, http.NotFound)
 	server.Start()
-	e := NewEndpoint("", server.URL, "", Client{Timeout: time.Second, MaxRetries: 100})
+	e := NewEndpoint("", server.URL, "", fetch.Client{Timeout: time.Second, MaxRetries: 100})
 	e.KeysFor("a", now())
 	e.Abandon()
 	wantFetches(t, "abandoned after the first attempt", server, e, 1)
@@ -288,7 +291,7 @@ func TestEndpointName(t *testing.T) {
 		{"%zz", "https://keys.example", "%zz"},
 	}
 	for _, test := range tests {
-		if got := NewEndpoint(test.issuer, test.url, "", Client{}).name(); got != test.want {
+		if got := NewEndpoint(test.issuer, test.url, "", fetch.Client{}).name(); got != test.want {
 			t.Errorf("%q, %q: got %q, want %q", test.issuer, test.url, got, test.want)
 		}
 	}

@@ -2,44 +2,23 @@ package keysource
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/internal/fetch"
+	"github.com/slidingjwt/slidingjwt/internal/file"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 	"github.com/slidingjwt/slidingjwt/internal/request"
 )
 
-// Client says how an endpoint is reached.
-type Client struct {
-	// CA is a PEM bundle of the authorities to trust, and Cert and Key are the client's own: each a file or content.
-	CA, Cert, Key string
-	// InsecureSkipVerify trusts any certificate.
-	InsecureSkipVerify bool
-	// Timeout bounds one fetch, and a request's wait for it.
-	Timeout time.Duration
-	// MaxRetries is how often a failed fetch is repeated.
-	MaxRetries int
-}
-
 // fetch fetches the key set, by discovery if its URL is not given (OpenID Connect Discovery 1.0 4), and returns for how long it
 // is fresh.
 func (e *Endpoint) fetch() (*jose.KeySet, time.Duration, error) {
-	transport, err := newTransport(e.client)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer func() { transport.CloseIdleConnections() }()
-	client := &http.Client{Transport: transport, CheckRedirect: checkRedirect}
 	ctx, cancel := context.WithTimeout(context.Background(), e.client.Timeout)
 	defer func() { cancel() }()
 	bearer, err := readBearer(e.bearer)
@@ -49,7 +28,7 @@ func (e *Endpoint) fetch() (*jose.KeySet, time.Duration, error) {
 	address, own := e.url, e.url
 	if address == "" {
 		own = e.issuer
-		text, _, err := get(ctx, client, bearer, strings.TrimSuffix(e.issuer, "/")+"/.well-known/openid-configuration")
+		text, _, err := get(ctx, e.client, bearer, strings.TrimSuffix(e.issuer, "/")+"/.well-known/openid-configuration")
 		if err != nil {
 			return nil, 0, err
 		}
@@ -60,12 +39,12 @@ func (e *Endpoint) fetch() (*jose.KeySet, time.Duration, error) {
 	if !isSameOrigin(address, own) {
 		bearer = ""
 	}
-	text, header, err := get(ctx, client, bearer, address)
+	text, header, err := get(ctx, e.client, bearer, address)
 	if err != nil {
 		return nil, 0, err
 	}
 	e.read(text)
-	return e.readSet, freshFor(header), e.readErr
+	return e.readSet, fetch.FreshFor(header, minAge, maxAge, defaultAge), e.readErr
 }
 
 // read parses a key set, unless its text is that of the last time. So an unchanged set stays the same value, and remembered tokens stay
@@ -93,9 +72,9 @@ func readBearer(option string) (string, error) {
 	if option == "" {
 		return "", nil
 	}
-	text, err := FileOrContent(option)
-	if err != nil {
-		return "", fmt.Errorf("bearerToken: %w", err)
+	text, err := file.Content(option)
+	if err != nil { // The file's name is not shown: it may be the token itself, since base64 can begin with a slash like a path.
+		return "", errors.New("bearerToken: the file that it names is missing or unreadable")
 	}
 	text = strings.TrimSpace(text)
 	if err := checkBearerText(text); err != nil {
@@ -106,7 +85,7 @@ func readBearer(option string) (string, error) {
 
 // CheckBearer checks a bearer token that is given as content. A file is looked at when it is needed.
 func CheckBearer(option string) error {
-	if option == "" || IsPath(option) {
+	if option == "" || file.IsPath(option) {
 		return nil
 	}
 	err := checkBearerText(strings.TrimSpace(option))
@@ -147,7 +126,7 @@ func keySetURL(issuer, text string) (string, error) {
 		return "", fmt.Errorf("the discovery document names another issuer, %s", logline.Quote(fmt.Sprint(document["issuer"])))
 	}
 	address, _ := document["jwks_uri"].(string)
-	if err := CheckURL(address); err != nil {
+	if err := fetch.CheckURL(address); err != nil {
 		return "", fmt.Errorf("the discovery document's jwks_uri: %w", err)
 	}
 	if strings.HasPrefix(issuer, "https:") && !strings.HasPrefix(address, "https:") {
@@ -157,163 +136,19 @@ func keySetURL(issuer, text string) (string, error) {
 }
 
 // get fetches a text of at most 1 MiB. The bearer token goes with the first request alone; empty: there is none.
-func get(ctx context.Context, client *http.Client, bearer, address string) (string, http.Header, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return "", nil, errors.New("the URL is malformed")
-	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+func get(ctx context.Context, client fetch.Client, bearer, address string) (string, http.Header, error) {
+	header := http.Header{"Accept": {"application/jwk-set+json, application/json"}}
 	if bearer != "" {
-		req.Header.Set("Authorization", "Bearer "+bearer)
+		header["Authorization"] = []string{"Bearer " + bearer}
 	}
-	resp, err := client.Do(req)
+	answer, err := fetch.Do(ctx, client, fetch.Request{
+		Method: http.MethodGet, URL: address, Header: header, FollowsRedirects: true, MaxBytes: maxSetBytes,
+	})
 	if err != nil {
-		return "", nil, reasonOf(err)
+		return "", nil, err
 	}
-	defer func() { _ = resp.Body.Close() }() // It was read.
-	if resp.StatusCode != http.StatusOK {
-		return "", nil, fmt.Errorf("the answer is %d", resp.StatusCode)
+	if answer.Status != http.StatusOK {
+		return "", nil, fmt.Errorf("the answer is %d", answer.Status)
 	}
-	data, err := io.ReadAll(io.LimitReader(resp.Body, maxSetBytes+1))
-	if err != nil {
-		return "", nil, reasonOf(err)
-	}
-	if len(data) > maxSetBytes {
-		return "", nil, errors.New("the answer is longer than 1 MiB")
-	}
-	return string(data), resp.Header, nil
-}
-
-// reasonOf says why a fetch failed, without the local port, which differs from one attempt to the next (a line is logged once per
-// reason), and without the URL, which a redirect may have chosen.
-func reasonOf(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("no answer came in time")
-	}
-	var inURL *url.Error
-	if errors.As(err, &inURL) {
-		err = inURL.Err
-	}
-	var inNetwork *net.OpError
-	if errors.As(err, &inNetwork) && inNetwork.Err != nil {
-		return errors.New(inNetwork.Op + ": " + logline.Quote(inNetwork.Err.Error()))
-	}
-	return errors.New(logline.Quote(err.Error())) // Quoted: it may hold text from outside, such as a name in a certificate.
-}
-
-// freshFor reads for how long an answer is fresh (RFC 9111 5.2.2.1), within bounds.
-func freshFor(header http.Header) time.Duration {
-	age := defaultAge
-	for _, directive := range strings.Split(strings.Join(header.Values("Cache-Control"), ","), ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
-		if !strings.EqualFold(name, "max-age") {
-			continue
-		}
-		// A number that is too large for an int counts as the largest.
-		if given, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil || errors.Is(err, strconv.ErrRange) {
-			age = maxAge
-			if given < int(maxAge/time.Second) {
-				age = time.Duration(given) * time.Second
-			}
-		}
-	}
-	if age < minAge {
-		return minAge
-	}
-	if age > maxAge {
-		return maxAge
-	}
-	return age
-}
-
-// newTransport makes a transport for one fetch, which keeps no connection open afterwards. Certificate files are read each time, so a
-// renewed certificate is used at once.
-func newTransport(c Client) (*http.Transport, error) {
-	config, err := c.tlsConfig()
-	if err != nil {
-		return nil, err
-	}
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, TLSClientConfig: config, DisableKeepAlives: true, ForceAttemptHTTP2: true,
-		MaxResponseHeaderBytes: 64 << 10,
-	}, nil
-}
-
-// checkRedirect follows a redirect only to the same host and port, and never from https to http.
-func checkRedirect(req *http.Request, via []*http.Request) error {
-	req.Header.Del("Authorization")
-	first := via[0].URL
-	if request.HostPort(req.URL) != request.HostPort(first) {
-		return errors.New("it redirects to another host or port")
-	}
-	if first.Scheme == "https" && req.URL.Scheme != "https" {
-		return errors.New("it redirects from https to http")
-	}
-	if len(via) >= 5 {
-		return errors.New("it redirects too often")
-	}
-	return nil
-}
-
-// tlsConfig makes the client's side of TLS. It reads the certificate files.
-func (c Client) tlsConfig() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.InsecureSkipVerify} //nolint:gosec // It is the option's name.
-	if c.CA != "" {
-		ca, err := FileOrContent(c.CA)
-		if err != nil {
-			return nil, fmt.Errorf("ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM([]byte(ca)) {
-			return nil, errors.New("ca: there is no PEM certificate in it")
-		}
-	}
-	if c.Cert == "" {
-		return config, nil
-	}
-	cert, err := FileOrContent(c.Cert)
-	if err != nil {
-		return nil, fmt.Errorf("cert: %w", err)
-	}
-	private, err := FileOrContent(c.Key)
-	if err != nil {
-		return nil, fmt.Errorf("key: %w", err)
-	}
-	pair, err := tls.X509KeyPair([]byte(cert), []byte(private))
-	if err != nil {
-		return nil, errors.New("cert and key are malformed or do not belong together")
-	}
-	config.Certificates = []tls.Certificate{pair}
-	return config, nil
-}
-
-// Check checks what is given as content, for New. A file is read, and can be wrong, only at a fetch.
-func (c Client) Check() error {
-	if IsPath(c.CA) {
-		c.CA = ""
-	}
-	if IsPath(c.Cert) || IsPath(c.Key) || c.Key == "" {
-		c.Cert = ""
-		c.Key = ""
-	}
-	_, err := c.tlsConfig()
-	return err
-}
-
-// CheckURL accepts absolute http and https URLs without credentials or fragment.
-func CheckURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil {
-		return errors.New("it is malformed") // The parser's own error repeats the text, which may hold credentials.
-	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return fmt.Errorf("%q is not an absolute http(s) URL without user and fragment", ShownURL(u))
-	}
-	return nil
-}
-
-// ShownURL is a URL as it may stand in errors and logs: without its query, which may hold a secret.
-func ShownURL(u *url.URL) string {
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
-	return shown.String()
+	return answer.Text, answer.Header, nil
 }

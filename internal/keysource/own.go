@@ -1,3 +1,6 @@
+// Package keysource knows where keys come from and when they are read again: the operator's options and files (Own), and other
+// issuers' endpoints (Endpoint). What a key is, and whether it verifies, is up to package jose; which tokens are checked with which
+// source is up to the middleware.
 package keysource
 
 import (
@@ -7,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/internal/file"
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/logline"
 )
@@ -56,7 +60,7 @@ type kind struct {
 type source struct {
 	kind
 	looking sync.Mutex  // held by the one request that checks the file
-	file    *file       // nil: content
+	file    *file.File  // nil: content
 	wasRead bool        // at least once
 	unsure  []*jose.Key // from a secret's file that has just changed: they count if the next look finds the same
 	read    []*jose.Key // read, but not yet in the ring; nil if there are none
@@ -90,8 +94,8 @@ func NewOwn(o OwnOptions) (*Own, []error) {
 		}
 		s := &source{kind: given.kind}
 		own.sources = append(own.sources, s)
-		if IsPath(given.value) {
-			s.file = &file{path: given.value}
+		if file.IsPath(given.value) {
+			s.file = &file.File{Path: given.value}
 			own.watches = true
 			if keys := s.look(); keys != nil {
 				own.adopt(s, keys)
@@ -158,7 +162,7 @@ func (own *Own) Look() {
 // look reads a source's file if it has changed, and returns its new keys; nil if there are none. A broken file is logged once, and
 // the known keys stay in use.
 func (s *source) look() []*jose.Key {
-	text, changed, err := s.file.read(time.Now())
+	text, changed, err := s.file.Read(time.Now())
 	unsure := s.unsure
 	s.unsure = nil
 	if err == nil && !changed {
@@ -175,7 +179,7 @@ func (s *source) look() []*jose.Key {
 	s.lastErr = ""
 	isFirst := !s.wasRead
 	s.wasRead = true
-	if s.isSecret && !(isFirst && s.file.isSettled) {
+	if s.isSecret && !(isFirst && s.file.IsSettled) {
 		s.unsure = keys // Perhaps the other half is still to be written.
 		return nil
 	}
@@ -188,7 +192,7 @@ func (s *source) report(err error) {
 		return
 	}
 	s.lastErr = message
-	path := logline.Quote(s.file.path)
+	path := logline.Quote(s.file.Path)
 	if s.isSecret {
 		path = "that it names" // Not shown: it may be the secret itself, since base64 can begin with a slash like a path.
 	}

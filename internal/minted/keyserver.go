@@ -80,5 +80,8 @@ func Says(text string) http.HandlerFunc {
 	}
 }
 
-// Hangs answers nothing until the client goes.
-func Hangs(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
+// Hangs answers nothing until the client goes, which a server sees once it has read the body.
+func Hangs(_ http.ResponseWriter, req *http.Request) {
+	_, _ = io.Copy(io.Discard, req.Body)
+	<-req.Context().Done()
+}

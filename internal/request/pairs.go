@@ -36,7 +36,7 @@ func isTrimmed(key, name string) bool { return strings.TrimSpace(key) == name }
 // ParameterFinder finds parameters of a query or form, whose names may be percent-encoded from any octet on.
 func ParameterFinder(name string) *PairFinder {
 	starts := []string{name}
-	for i := range name {
+	for i := 0; i < len(name); i++ { // Also within a character of several octets.
 		starts = append(starts, name[:i]+"%")
 		if name[i] == ' ' {
 			starts = append(starts, name[:i]+"+")

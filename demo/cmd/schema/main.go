@@ -58,7 +58,9 @@ var narrower = map[string]object{
 	"clientConfig.timeoutSeconds": {"minimum": 1, "maximum": 300},
 	"cookie.path":                 {"pattern": "^/|" + laterPattern},
 	"cookie.sameSite":             {"pattern": "^([Ll]ax|[Ss]trict|[Nn]one)$|" + laterPattern},
+	"headerName":                  {"pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]*$|" + laterPattern},
 	"jwksUrl":                     {"pattern": "^https?://|" + laterPattern},
+	"trustedIssuers":              {"items": object{"anyOf": []object{{"required": []string{"issuer"}}, {"required": []string{"jwksUrl"}}}}},
 	"trustedIssuers.jwksUrl":      {"pattern": "^https?://|" + laterPattern},
 	"leeway":                      duration(durationPattern),
 	"issue.lifetime":              duration(durationPattern),
@@ -75,17 +77,8 @@ func duration(pattern string) object {
 
 // required are the members that a block needs if it is there, by its path.
 var required = map[string][]string{
-	"cookie":         {"name"},
-	"issue":          {"header"},
-	"trustedIssuers": {"issuer"},
-}
-
-// accepted are options of Traefik Hub's middleware that have no effect here.
-var accepted = object{
-	"usernameClaim": object{
-		"description": "An option of Traefik Hub. It is accepted, with a line in the log, and has no effect.",
-		"type":        "string",
-	},
+	"cookie": {"name"},
+	"issue":  {"header"},
 }
 
 // generate returns the schema of the Config struct in a Go file.
@@ -114,9 +107,6 @@ func generate(file string) ([]byte, error) {
 	config, err := schemaOf("Config", "", structs)
 	if err != nil {
 		return nil, err
-	}
-	for name, option := range accepted {
-		config["properties"].(object)[name] = option
 	}
 	first, _, _ := strings.Cut(docs["Config"], "\n\n")
 	config["description"] = "This " + describe("", "Config ", strings.Join(strings.Fields(first), " "))

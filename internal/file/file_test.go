@@ -1,4 +1,4 @@
-package keysource
+package file
 
 import (
 	"os"
@@ -22,7 +22,7 @@ func TestIsPath(t *testing.T) {
 // A file is read again when its size, time or identity has changed, and as long as it may still be written.
 func TestFileRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
-	f := &file{path: path}
+	f := &File{Path: path}
 	written := time.Now().Add(-time.Hour).Truncate(time.Second)
 	put := func(path, text string, at time.Time) {
 		t.Helper()
@@ -33,14 +33,14 @@ func TestFileRead(t *testing.T) {
 	}
 	want := func(when, wantText string, wantChanged bool) {
 		t.Helper()
-		text, changed, err := f.read(time.Now())
+		text, changed, err := f.Read(time.Now())
 		if text != wantText || changed != wantChanged || err != nil {
 			t.Errorf("%s: got %q, changed: %t, %v, want %q, %t", when, text, changed, err, wantText, wantChanged)
 		}
 	}
 	wantProblem := func(when, problem string) {
 		t.Helper()
-		if text, changed, err := f.read(time.Now()); err == nil || !strings.Contains(err.Error(), problem) || text != "" || changed {
+		if text, changed, err := f.Read(time.Now()); err == nil || !strings.Contains(err.Error(), problem) || text != "" || changed {
 			t.Errorf("%s: got %q, changed: %t, %v, want the error %q", when, text, changed, err, problem)
 		}
 	}
@@ -75,21 +75,29 @@ func TestFileRead(t *testing.T) {
 	wantProblem("removed", "missing or unreadable")
 	put(path, "b", written)
 	want("there again", "b", true)
-	put(path, strings.Repeat("x", maxFileBytes+1), written)
+	put(path, strings.Repeat("x", defaultMaxBytes+1), written)
 	wantProblem("too large", "not a regular file")
-	f.path = filepath.Dir(path)
+	f.Path = filepath.Dir(path)
 	wantProblem("a folder", "not a regular file")
 }
 
-func TestFileOrContent(t *testing.T) {
+func TestContent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	write(t, path, "text\n")
 	for value, want := range map[string]string{"content": "content", "": "", path: "text\n"} {
-		if got, err := FileOrContent(value); got != want || err != nil {
+		if got, err := Content(value); got != want || err != nil {
 			t.Errorf("%q: got %q and %v, want %q", value, got, err, want)
 		}
 	}
-	if _, err := FileOrContent(path + ".missing"); err == nil {
+	if _, err := Content(path + ".missing"); err == nil {
 		t.Error("a missing file: got no error, want one")
+	}
+}
+
+// write writes a file.
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
