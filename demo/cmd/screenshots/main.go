@@ -41,7 +41,7 @@ func shoot(ctx context.Context, dir string) error {
 		return err
 	}
 	steps := []func() error{
-		func() error { return tab.Show(1120, 900, false, false) },
+		func() error { return tab.Show(1120, 900, false, true) },
 		func() error { return tab.Click("log-in") },
 		func() error { return tab.Until(`document.getElementById("who").classList.contains("in")`) },
 		func() error { return tab.Click("call-often") },
@@ -62,11 +62,11 @@ func shoot(ctx context.Context, dir string) error {
 		width, height int64
 		isDark        bool
 	}{
-		{"page-light.png", 1120, 900, false},
-		{"page-dark.png", 1120, 900, true},
+		{"page-light.png", 1120, 960, false},
+		{"page-dark.png", 1120, 960, true},
 		{"page-phone.png", 390, 844, true},
 	} {
-		if err := tab.Show(picture.width, picture.height, picture.isDark, false); err != nil {
+		if err := tab.Show(picture.width, picture.height, picture.isDark, true); err != nil {
 			return err
 		}
 		image, err := tab.Screenshot()

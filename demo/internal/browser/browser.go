@@ -152,12 +152,12 @@ func (t *Tab) Show(width, height int64, isDark, isCalm bool) error {
 	)
 }
 
-// Screenshot is the whole page as a PNG.
+// Screenshot is what the window shows, as a PNG.
 func (t *Tab) Screenshot() ([]byte, error) {
 	var image []byte
-	err := t.run(chromedp.ActionFunc(func(ctx context.Context) error {
+	err := t.run(chromedp.Evaluate(`scrollTo(0, 0)`, nil), chromedp.ActionFunc(func(ctx context.Context) error {
 		var err error
-		image, err = page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx)
+		image, err = page.CaptureScreenshot().Do(ctx)
 		return err
 	}))
 	return image, err

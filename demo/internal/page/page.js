@@ -46,6 +46,7 @@ function show() {
   const { token, tokenEnds } = session().state;
   text("who", !tokenEnds ? "Not logged in" : user ? `Logged in as ${user}` : "Logged in");
   $("who").classList.toggle("in", tokenEnds > 0);
+  $("credentials").hidden = tokenEnds > 0;
   $("token-parts").hidden = !token;
   $("token-note").hidden = Boolean(token);
   text("token-note", tokenEnds ? "It is in a cookie that no script can read, this page’s included." : "There is none.");
@@ -163,18 +164,21 @@ async function call() {
   const { instance, headers } = await response.json();
   user = headers["X-User-Name"]?.[0] ?? headers["X-User-Id"]?.[0] ?? "";
   text("instance", instance);
-  $("headers").replaceChildren(...Object.entries(headers).sort().map(([name, values]) => {
-    const row = document.createElement("tr");
-    const head = document.createElement("th");
-    const cell = document.createElement("td");
-    head.scope = "row";
-    head.textContent = name;
-    cell.textContent = values.join(", ");
-    row.className = name.startsWith("X-User-") ? "claim" : "";
-    row.append(head, cell);
-    return row;
-  }));
+  const all = Object.entries(headers).sort();
+  $("claims").replaceChildren(...all.filter(([name]) => name.startsWith("X-User-")).map(row));
+  $("headers").replaceChildren(...all.map(row));
   show();
+}
+
+function row([name, values]) {
+  const line = document.createElement("tr");
+  const head = document.createElement("th");
+  const cell = document.createElement("td");
+  head.scope = "row";
+  head.textContent = name;
+  cell.textContent = values.join(", ");
+  line.append(head, cell);
+  return line;
 }
 
 $("call-once").addEventListener("click", call);
