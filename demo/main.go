@@ -2,6 +2,7 @@
 // three instances of a small service, with a page to look at it.
 //
 //	demo up        starts all of it and prints what to try; DEMO_ADDR is the gateway's address
+//	demo cluster   starts two gateways, and kills one under load
 //	demo keys      makes the gateways' key set, if it is not there
 //	demo login     is the login service alone
 //	demo provider  is the OpenID provider alone
@@ -42,6 +43,7 @@ var dynamicConfig string
 
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"up":       up,
+	"cluster":  runCluster,
 	"keys":     keys,
 	"login":    serveLogin,
 	"provider": serveProvider,
@@ -65,7 +67,7 @@ func execute(args []string) error {
 	context.AfterFunc(ctx, stop) // A second Ctrl-C does not wait for an orderly end.
 
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("the commands are up, keys, login, provider, page, service, healthy, traefik and plugin")
+		return errors.New("the commands are up, cluster, keys, login, provider, page, service, healthy, traefik and plugin")
 	}
 	return commands[args[0]](ctx, args[1:])
 }

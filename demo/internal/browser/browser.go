@@ -110,7 +110,9 @@ func (t *Tab) Click(id string) error { return t.run(chromedp.Click("#"+id, chrom
 func (t *Tab) Press(keys string) error { return t.run(chromedp.KeyEvent(keys)) }
 
 // ClickOn clicks on the first element that a CSS selector finds.
-func (t *Tab) ClickOn(selector string) error { return t.run(chromedp.Click(selector, chromedp.ByQuery)) }
+func (t *Tab) ClickOn(selector string) error {
+	return t.run(chromedp.Click(selector, chromedp.ByQuery))
+}
 
 // Evaluate returns what a JavaScript expression is, into result.
 func (t *Tab) Evaluate(expression string, result any) error {

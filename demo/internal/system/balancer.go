@@ -53,13 +53,6 @@ func (b *balancer) add(gateway string) {
 	b.gateways = append(b.gateways, u.Host)
 }
 
-func (b *balancer) replace(i int, gateway string) {
-	b.mu.Lock()
-	b.gateways = slices.Delete(slices.Clone(b.gateways), i, i+1)
-	b.mu.Unlock()
-	b.add(gateway)
-}
-
 // turn is the gateways in the order in which this request tries them.
 func (b *balancer) turn() []string {
 	b.mu.Lock()

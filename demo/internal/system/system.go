@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
@@ -99,7 +100,7 @@ func (s *System) start(ctx context.Context, settings Settings) error {
 		}
 	}
 	for i := range count {
-		g, err := s.startGateway(ctx, i)
+		g, err := s.startGateway(ctx, i, s.options.Address)
 		if err != nil {
 			return err
 		}
@@ -136,8 +137,9 @@ func (s *System) startServices(logger *log.Logger) error {
 	return nil
 }
 
-func (s *System) startGateway(ctx context.Context, i int) (*gateway.Gateway, error) {
+func (s *System) startGateway(ctx context.Context, i int, address string) (*gateway.Gateway, error) {
 	options := s.options
+	options.Address = address
 	options.Env = append(s.env[:len(s.env):len(s.env)], "DEMO_GATEWAY="+names[i%len(names)])
 	g, err := gateway.Start(ctx, options)
 	if err != nil {
@@ -145,6 +147,36 @@ func (s *System) startGateway(ctx context.Context, i int) (*gateway.Gateway, err
 	}
 	return g, nil
 }
+
+// Kill ends a gateway at once, as a failing machine does.
+func (s *System) Kill(i int) { s.Gateways[i].Kill() }
+
+// Restart starts a killed gateway again, at the same address.
+func (s *System) Restart(ctx context.Context, i int) error {
+	s.Gateways[i].Stop()
+	g, err := s.startGateway(ctx, i, strings.TrimPrefix(s.Gateways[i].URL(), "http://"))
+	if err != nil {
+		return err
+	}
+	s.Gateways[i] = g
+	return nil
+}
+
+// Rotate makes a new key that signs from now on. It needs requests on all gateways: they look at the file when one arrives, once
+// a second at most.
+func (s *System) Rotate(ctx context.Context) error {
+	return signing.Rotate(s.keys, func() error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lookedAt):
+			return nil
+		}
+	})
+}
+
+// lookedAt is when every gateway has looked at the key set's file, with some time to spare.
+const lookedAt = 3 * time.Second
 
 // serve starts a server and returns its URL.
 func (s *System) serve(address string, handler http.Handler) (string, error) {
