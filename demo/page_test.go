@@ -20,10 +20,10 @@ const (
 	tokenSeen = `!document.getElementById("token-parts").hidden`
 )
 
-// TestPage uses the demo's page in a real Chromium. A token is good for eight seconds and is renewed from its second one on.
+// TestPage uses the demo's page in a real Chromium. A token is good for 20 seconds, so that a slow machine loses none, and is renewed from its second one on.
 func TestPage(t *testing.T) {
 	b := startBrowser(t)
-	s := start(t, system.Settings{Lifetime: "8s", Before: "7s", MaxSession: "5m", Leeway: "0s"})
+	s := start(t, system.Settings{Lifetime: "20s", Before: "19s", MaxSession: "5m", Leeway: "0s"})
 
 	t.Run("the password", func(t *testing.T) {
 		p := open(t, b, s.URL())

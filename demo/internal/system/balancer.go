@@ -53,6 +53,13 @@ func (b *balancer) add(gateway string) {
 	b.gateways = append(b.gateways, u.Host)
 }
 
+// remove takes a gateway out, as a balancer's health check does with one that has not read its configuration yet.
+func (b *balancer) remove(gateway string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.gateways = slices.DeleteFunc(slices.Clone(b.gateways), func(host string) bool { return "http://"+host == gateway })
+}
+
 // turn is the gateways in the order in which this request tries them.
 func (b *balancer) turn() []string {
 	b.mu.Lock()

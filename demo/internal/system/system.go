@@ -154,11 +154,13 @@ func (s *System) Kill(i int) { s.Gateways[i].Kill() }
 // Restart starts a killed gateway again, at the same address.
 func (s *System) Restart(ctx context.Context, i int) error {
 	s.Gateways[i].Stop()
+	s.balancer.remove(s.Gateways[i].URL())
 	g, err := s.startGateway(ctx, i, strings.TrimPrefix(s.Gateways[i].URL(), "http://"))
 	if err != nil {
 		return err
 	}
 	s.Gateways[i] = g
+	s.balancer.add(g.URL())
 	return nil
 }
 
