@@ -1,5 +1,6 @@
 # Go, make, git and a C compiler (for the race detector) are all that these need. What first needs Traefik
-# builds it, in five to ten minutes; later runs find it in the user's cache directory.
+# takes one of v3.4 or later from $TRAEFIK, the PATH or a Docker image, or builds it, in five to ten minutes; later runs find it
+# in the user's cache directory.
 
 .DEFAULT_GOAL := help
 
@@ -11,6 +12,7 @@ help: # the targets
 
 .PHONY: demo
 demo: # the gateway, a login service and two instances of a service, to try with curl
+	@echo "Building the demo: a minute for the first time, to fetch and to compile what it needs, and seconds later on."
 	@cd demo && go build -o ../bin/demo . && exec ../bin/demo up
 
 .PHONY: demo-cluster

@@ -81,6 +81,7 @@ func up(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("Starting Traefik with the plugin, and what is behind it. That takes seconds, but for the first time.")
 	logs, gatewayLog := io.Pipe()
 	defer gatewayLog.Close()
 	go showLog(os.Stdout, logs)

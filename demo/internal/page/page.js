@@ -105,7 +105,7 @@ async function begin(response, who) {
 
 async function said(response) {
   const body = await response.text();
-  try { return JSON.parse(body).title ?? body; } catch { return body.trim(); }
+  try { const problem = JSON.parse(body); return problem.detail ?? problem.title ?? body; } catch { return body.trim(); }
 }
 
 $("password-form").addEventListener("submit", async (event) => {
