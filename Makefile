@@ -37,6 +37,21 @@ conformance: # vectors and implementations by others, and the table of attacks: 
 		END { for (kind in kinds) printf "conformance: all %s %d, agreements: %d, listed exceptions: %d, not expressed: %d\n", kind, sum[kind, 1], sum[kind, 2], sum[kind, 3], sum[kind, 4]; \
 			printf "conformance: native against interpreted differences: %d\n", differ; exit failed }'
 
+# To make each input that is new as short as can be takes up to a minute by default, and most of a short run.
+FUZZTIME ?= 10s
+FUZZ := -fuzztime $(FUZZTIME) -fuzzminimizetime 100x
+
+.PHONY: fuzz
+fuzz: # every fuzz target for FUZZTIME (10s), one after the other; what one finds stays in testdata/fuzz beside it, as a case of make test
+	@failed=; for package in $$(go list ./...); do \
+		targets=$$(go test -list '^Fuzz' $$package) || { echo "$$targets"; failed=1; continue; }; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "fuzz: $$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" $(FUZZ) $$package || failed="$$failed $$target"; \
+		done; \
+	done; \
+	if [ -n "$$failed" ]; then echo "fuzz: failed:$$failed"; exit 1; fi
+
 .PHONY: lint
 lint: # the formatters are among the linters
 	go vet ./... && $(LINT)

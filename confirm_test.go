@@ -50,7 +50,7 @@ func asked(t testing.TB, handler http.Handler, token string) string {
 }
 
 func TestConfirmAnswers(t *testing.T) {
-	const yes, no, notNow, inTime = "served, renewed", "401 session_ended", "served", "no answer in time"
+	const yes, no, notNow, inTime = "served, renewed", "401 session_ended", "served", "no answer came in time"
 	elsewhere := minted.NewKeyServer(t, says(204, ""))
 	elsewhere.Start()
 	redirect := func(status int, target string) http.HandlerFunc {
@@ -516,7 +516,7 @@ func TestConfirmManySessions(t *testing.T) {
 		for _, test := range []struct {
 			name    string
 			timeout int
-			answer  func(arrived chan bool, release chan bool) http.HandlerFunc
+			answer  func(arrived, release chan bool) http.HandlerFunc
 			want    string
 		}{
 			{"it takes its time", 120, func(arrived, release chan bool) http.HandlerFunc {

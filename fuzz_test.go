@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -70,7 +71,7 @@ func FuzzSignedToken(f *testing.F) {
 			return
 		}
 		read, err := parser.Parse(token, func(*jwt.Token) (any, error) { return []byte(minted.Secret), nil })
-		if err != nil {
+		if err != nil && !(errors.Is(err, jwt.ErrTokenInvalidClaims) && hasHugeTime(read.Claims.(jwt.MapClaims))) {
 			t.Fatalf("%s of %s was served, and golang-jwt says: %v", payload, header, err)
 		}
 		for _, text := range []string{header, payload} {
@@ -92,6 +93,19 @@ func FuzzSignedToken(f *testing.F) {
 			}
 		}
 	})
+}
+
+// hasHugeTime reports whether a time of a token is more seconds than an int64 has. golang-jwt converts it all the same, and
+// reads an exp of 1e19 as one in the past.
+func hasHugeTime(c jwt.MapClaims) bool {
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if number, isNumber := c[name].(json.Number); isNumber {
+			if seconds, err := number.Float64(); err == nil && math.Abs(seconds) >= 1<<63 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // eachOnce reads a JSON object with the token loop of encoding/json, and finds a member that stands twice.

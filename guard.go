@@ -74,5 +74,9 @@ func guard(in *instance, next http.Handler, name string, rw http.ResponseWriter,
 		}
 		removeElsewhere(s, req)
 	}
+	if s.endStreams != "" && request.IsStream(req.Header) {
+		serveStream(s, next, rw, req, v, c, at)
+		return
+	}
 	next.ServeHTTP(rw, req)
 }

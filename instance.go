@@ -9,6 +9,7 @@ import (
 
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
+	"github.com/slidingjwt/slidingjwt/internal/revocation"
 )
 
 // instance is a configuration at work: its settings, which do not change, and the keys, tokens and renewals, which do. All
@@ -22,26 +23,28 @@ type instance struct {
 	memory    *memory
 	renewals  *renewals
 
-	confirmations *confirmations // nil: nobody is asked
+	confirmations *confirmations     // nil: nobody is asked
+	revocations   *revocation.Source // nil: off
 
 	hasOnlyTrusted bool      // no key is for tokens of other issuers
 	outliving      sync.Once // a token that lives longer than maxSession was seen
 }
 
-// lookAtKeys checks whether keys have changed, if that is due: on the first request, and then at most once a second. It reads
-// changed key files, starts to refresh old key sets, and begins a new generation of the memory if a key has changed.
+// lookAtKeys checks whether keys or revocations have changed, if that is due: on the first request, and then at most once a second. It
+// reads changed files, starts to refresh old key sets and lists, and begins a new generation of the memory if there is a change.
 func lookAtKeys(in *instance, at time.Duration) {
 	if !in.memory.startLook() {
 		return
 	}
 	scheduleLook(in) // First, since reading a file can take long.
 	in.own.Look()
+	revoked := lookAtRevocations(in, at)
 	ring := keysource.Current(in.own)
 	sets := make([]*jose.KeySet, len(in.endpoints))
 	for i, endpoint := range in.endpoints {
 		sets[i] = endpoint.Refreshed(at)
 	}
-	signerChanged, isLate := in.memory.endLook(ring, sets)
+	signerChanged, isLate := in.memory.endLook(ring, sets, revoked)
 	if signerChanged {
 		in.renewals.forget()
 	}
@@ -52,7 +55,7 @@ func lookAtKeys(in *instance, at time.Duration) {
 
 // scheduleLook makes the next look at the keys due after a second, if they can change.
 func scheduleLook(in *instance) {
-	if in.own.Watches() || len(in.endpoints) > 0 {
+	if in.own.Watches() || len(in.endpoints) > 0 || in.revocations != nil {
 		m := in.memory
 		time.AfterFunc(lookEvery, func() { m.callForLook() })
 	}
@@ -68,11 +71,12 @@ type lease struct {
 
 // registry keeps instances and key endpoints, which are costly to make, across middlewares and reloads.
 var registry = struct {
-	mu        sync.Mutex
-	leases    map[string]*lease
-	endpoints map[string]*keysource.Endpoint
-	nextSweep int64
-}{leases: map[string]*lease{}, endpoints: map[string]*keysource.Endpoint{}}
+	mu          sync.Mutex
+	leases      map[string]*lease
+	endpoints   map[string]*keysource.Endpoint
+	revocations map[string]*revocation.Source
+	nextSweep   int64
+}{leases: map[string]*lease{}, endpoints: map[string]*keysource.Endpoint{}, revocations: map[string]*revocation.Source{}}
 
 const (
 	keptIdle   = 600 // seconds
@@ -144,6 +148,9 @@ func newInstance(c *Config) (*instance, error) {
 	in.endpoints = append(in.endpoints, in.unnamed...)
 	hasOthers := len(in.unnamed) > 0 || c.SigningSecret != "" || c.PrivateKey != "" || c.PublicKey != "" || c.JWKSFile != ""
 	in.hasOnlyTrusted = !hasOthers || s.exchange.isOn // Your own tokens, too, are not exchanged.
+	if c.Revocations != "" {
+		in.revocations = sharedRevocations(c)
+	}
 	return in, nil
 }
 
@@ -164,6 +171,7 @@ func sharedEndpoint(trusted TrustedIssuer, client ClientConfig) *keysource.Endpo
 func sweep(now int64) {
 	registry.nextSweep = now + sweepEvery
 	used := map[*keysource.Endpoint]bool{}
+	consulted := map[*revocation.Source]bool{}
 	for options, shared := range registry.leases {
 		switch {
 		case shared.ctx.Err() == nil:
@@ -176,6 +184,12 @@ func sweep(now int64) {
 		}
 		for _, endpoint := range shared.instance.endpoints {
 			used[endpoint] = true
+		}
+		consulted[shared.instance.revocations] = true
+	}
+	for place, source := range registry.revocations {
+		if !consulted[source] {
+			delete(registry.revocations, place)
 		}
 	}
 	for address, endpoint := range registry.endpoints {

@@ -21,10 +21,11 @@ var layers = []struct{ name, imports string }{
 	{"internal/minted", ""},
 
 	// The story of a request.
-	{".", "internal/keysource internal/fetch internal/jose internal/claims internal/request internal/logline"},
+	{".", "internal/keysource internal/revocation internal/fetch internal/file internal/jose internal/claims internal/request internal/logline"},
 
 	// What knows nothing of it.
 	{"internal/keysource", "internal/fetch internal/file internal/jose internal/request internal/logline"},
+	{"internal/revocation", "internal/fetch internal/file internal/logline"},
 	{"internal/fetch", "internal/file internal/request internal/logline"},
 	{"internal/file", "internal/logline"},
 	{"internal/jose", "internal/logline"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/slidingjwt/slidingjwt/internal/jose"
 	"github.com/slidingjwt/slidingjwt/internal/keysource"
+	"github.com/slidingjwt/slidingjwt/internal/revocation"
 )
 
 // verified is what is known of a token with a right signature: all that its requests need, worked out once. It does not change.
@@ -20,12 +21,14 @@ type verified struct {
 	times      times
 	renewAt    time.Duration       // when it is due for renewal; farAway: never
 	authTime   time.Duration       // when the session began
+	freshUntil time.Duration       // when the login is too long ago for maxAge
 	typ        string              // the header's
 	user       *url.Userinfo       // whom the access log shows; nil: no user
 	generation int64               // of the keys that it was verified with
 	denied     *refusal            // why its claims do not suffice, which time does not change; nil: they do
 	key        *jose.Key           // that verified it …
 	from       *keysource.Endpoint // … and where that key is from; nil: it is the operator's
+	facts      *revocation.Facts   // what a list of revocations may ask of it; nil: there is none
 }
 
 // header is a request header and the claim in it. All requests with the token share the slice: a middleware behind this one may
@@ -52,8 +55,8 @@ type memory struct {
 	isLookDue  bool
 	aside      aside // while a look is due
 
-	// A generation is the time between two changes of the keys. A token that was verified in a former one counts again once its
-	// key was found in the present keys: see recallFormer.
+	// A generation is the time between two changes of the keys or the revocations. A token that was verified in a former one counts
+	// again once its key was found in the present keys, and the token not in the list: see recallFormer.
 	generation int64
 	former     map[string]*verified
 
@@ -65,6 +68,8 @@ type memory struct {
 	// The keys of this generation.
 	ring *keysource.Ring
 	sets []*jose.KeySet
+	// The revocations of this generation; nil: there are none, or none were read yet.
+	revoked *revocation.List
 }
 
 type aside struct {
@@ -209,12 +214,12 @@ func (m *memory) bringBack() bool {
 	return true
 }
 
-// endLook begins a new generation if the keys have changed since the last look. It says whether another key signs now, and whether
-// the look took so long that the next one became due meanwhile (this one counts for both).
-func (m *memory) endLook(r *keysource.Ring, sets []*jose.KeySet) (signerChanged, isLate bool) {
+// endLook begins a new generation if the keys or the revocations have changed since the last look. It says whether another key signs
+// now, and whether the look took so long that the next one became due meanwhile (this one counts for both).
+func (m *memory) endLook(r *keysource.Ring, sets []*jose.KeySet, revoked *revocation.List) (signerChanged, isLate bool) {
 	m.mu.Lock()
 	wasLate := m.bringBack()
-	changed := r != m.ring || len(sets) != len(m.sets)
+	changed := r != m.ring || len(sets) != len(m.sets) || revoked != m.revoked
 	for i := 0; !changed && i < len(sets); i++ {
 		changed = sets[i] != m.sets[i]
 	}
@@ -224,6 +229,7 @@ func (m *memory) endLook(r *keysource.Ring, sets []*jose.KeySet) (signerChanged,
 		m.generation++
 		m.ring = r
 		m.sets = sets
+		m.revoked = revoked
 		m.headers = map[string]*jose.Header{}
 		m.lastHeader = nil
 		m.lastText = ""

@@ -31,6 +31,10 @@ func New(ctx context.Context, next http.Handler, config *Config, name string) (h
 		return issuing(in, next, name), nil
 	case in.settings.exchange.isOn:
 		return exchanging(in, name), nil
+	case in.settings.logout != "":
+		return loggingOut(in, name), nil
+	case in.settings.endStreams != "":
+		return endingStreams(in, next, name), nil
 	}
 	return glance(in, next, name), nil
 }

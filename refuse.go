@@ -78,15 +78,20 @@ var (
 	refuseBound      = neverValid("bound_token", "the token is bound to a key whose proof is not checked here")
 	refuseTooOld     = invalidToken("token_too_old", "the token was issued too long ago to be exchanged")
 	refuseEnded      = neverValid("session_ended", "the session has ended")
+	refuseRevoked    = neverValid("token_revoked", "the token was revoked")
+
+	refuseStepUp = newRefusal(refusal{status: http.StatusUnauthorized, code: "insufficient_user_authentication", phrase: "the user has to log in again, or by other means", err: "insufficient_user_authentication"})
 
 	refuseCrossSite = newRefusal(refusal{status: http.StatusForbidden, code: "cross_site", phrase: "the request comes from another site"})
 	refuseScope     = newRefusal(refusal{status: http.StatusForbidden, code: "insufficient_scope", phrase: "the token lacks a scope", err: "insufficient_scope"})
 	refusePolicy    = newRefusal(refusal{status: http.StatusForbidden, code: "claims_not_sufficient", phrase: "the token's claims do not suffice", err: "insufficient_scope"})
 
-	refuseUnavailable = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
-	refuseIssuing     = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
-	refuseMethod      = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
-	refuseNotPost     = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
+	refuseUnavailable   = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "keys_unavailable", phrase: "the keys to check the token are not available"})
+	refuseIssuing       = newRefusal(refusal{status: http.StatusBadGateway, code: "issue_failed", phrase: "the token could not be issued"})
+	refuseMethod        = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and HEAD are served here", allow: "GET, HEAD"})
+	refuseNotPost       = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only POST is served here", allow: "POST"})
+	refuseNoRevocations = newRefusal(refusal{status: http.StatusServiceUnavailable, code: "revocations_unavailable", phrase: "the list of revoked tokens is not available"})
+	refuseLogout        = newRefusal(refusal{status: http.StatusMethodNotAllowed, code: "method_not_allowed", phrase: "only GET and POST are served here", allow: "GET, POST"})
 )
 
 // refuse answers a request that is not served: a challenge (RFC 6750 3), a problem (RFC 9457), and for gRPC
@@ -99,6 +104,10 @@ func refuse(s *settings, rw http.ResponseWriter, req *http.Request, name string,
 		if explain(s, rw, req, r, c) {
 			return
 		}
+	}
+	if r.status == http.StatusUnauthorized && s.login != "" && sendToLogin(s, h, req) {
+		rw.WriteHeader(http.StatusFound)
+		return
 	}
 	if challenge := s.challenges[r.code]; challenge != nil {
 		h["Www-Authenticate"] = challenge
@@ -134,8 +143,11 @@ func explain(s *settings, rw http.ResponseWriter, req *http.Request, r *refusal,
 }
 
 // unavailable refuses a request because keys are missing, and says when to try again.
-func unavailable(retryAfter time.Duration) *refusal {
-	r := *refuseUnavailable
+func unavailable(retryAfter time.Duration) *refusal { return retryLater(refuseUnavailable, retryAfter) }
+
+// retryLater is a refusal that says when to try again.
+func retryLater(refused *refusal, retryAfter time.Duration) *refusal {
+	r := *refused
 	r.retryAfter = int(later(retryAfter, time.Second) / time.Second)
 	return &r
 }
@@ -143,7 +155,7 @@ func unavailable(retryAfter time.Duration) *refusal {
 func isUnavailable(r *refusal) bool { return r != nil && r.status == http.StatusServiceUnavailable }
 
 // challenges are the WWW-Authenticate headers of the refusals that have one (RFC 6750 3), by the refusal's code.
-func challenges(realm string, scopes []string) map[string][]string {
+func challenges(realm string, scopes []string, stepUp stepUpSettings) map[string][]string {
 	all := map[string][]string{}
 	for _, r := range refusals {
 		text := `Bearer realm="` + realm + `"`
@@ -152,6 +164,9 @@ func challenges(realm string, scopes []string) map[string][]string {
 		}
 		if r == refuseScope {
 			text += `, scope="` + strings.Join(scopes, " ") + `"`
+		}
+		if r == refuseStepUp {
+			text += stepUp.parameters
 		}
 		if r.err != "" || r.status == http.StatusUnauthorized {
 			all[r.code] = []string{text}

@@ -131,6 +131,13 @@ func renew(in *instance, token string, v *verified, now time.Duration) (*renewal
 	if r.token == "" {
 		return nil, nil
 	}
+	// To confirm and to sign take a while: a token that was revoked meanwhile, by its jti say, has no successor.
+	if in.revocations != nil {
+		revoked := checkRevoked(in, v, now)
+		if revoked != nil {
+			return nil, revoked
+		}
+	}
 	return r, nil
 }
 

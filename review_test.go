@@ -140,6 +140,25 @@ func TestEncodedOctetsOfTokenKey(t *testing.T) {
 	})
 }
 
+// Zeros in front of a modulus do not make room for private members that would take minutes to check: see TestCostlyKeys.
+func TestCostlyKeyBehindZeros(t *testing.T) {
+	text := func(octet string, n int) string { return minted.Base64(strings.Repeat(octet, n)) }
+	key := jwk{"kty": "RSA", "e": "AQAB", "n": minted.Base64(strings.Repeat("\x00", 50_000) + strings.Repeat("\xff", 256)), "d": text("\xff", 256)}
+	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
+		for name, members := range map[string]jwk{
+			"primes":   {"p": text("\xff", 40_000), "q": text("\xff", 40_000)},
+			"one of d": {"d": text("\xff", 40_000), "p": text("\xff", 128), "q": text("\xff", 128)},
+		} {
+			logged := strings.Join(e.Logged(t, func() {
+				_ = e.Refusal(options{"jwksFile": minted.JWKSet(t, key.With(members), minted.PublicJWK(t, minted.Key(t, "P-256")))})
+			}), "\n")
+			if !strings.Contains(logged, "its private members are longer than its modulus") {
+				t.Errorf("%s: got the lines %q, want one that says that the members are too long", name, logged)
+			}
+		}
+	})
+}
+
 // TestMorePublicKeysAsSecret has further forms of public keys: see TestPublicKeyAsSecret.
 func TestMorePublicKeysAsSecret(t *testing.T) {
 	public := minted.PEM(t, "PKIX", minted.Key(t, "RSA"))
@@ -199,7 +218,7 @@ func TestManyPairsOfMuch(t *testing.T) {
 	pairs := func(name, separator string) string {
 		var all strings.Builder
 		for i := range 40 {
-			all.WriteString(fmt.Sprint(name, "=", i, separator))
+			fmt.Fprint(&all, name, "=", i, separator)
 		}
 		return all.String() + strings.Repeat("b", 60<<10)
 	}

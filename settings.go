@@ -50,6 +50,10 @@ type settings struct {
 	confirm    confirmSettings
 	issue      issueSettings
 	exchange   exchangeSettings
+	stepUp     stepUpSettings
+	login      string // where a browser without a good token is sent; empty: nowhere
+	endStreams string // when a stream is cut: streamsOfToken, streamsOfSession; empty: never
+	logout     string // where a browser is sent whose cookie was cleared; empty: this is no logout
 	publishes  bool
 	challenges map[string][]string // by the refusal's code
 }
@@ -81,7 +85,12 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.confirm = validateConfirm(p, c)
 	s.issue = validateIssue(p, c)
 	s.exchange = validateExchange(p, c)
+	s.stepUp = validateStepUp(p, c)
+	s.login = validateLogin(p, c)
+	s.endStreams = validateEndStreams(p, c)
+	s.logout = validateLogout(p, c)
 	validateEndpoints(p, c)
+	validateRevocations(p, c)
 	own := validateKeys(p, c)
 	refuseBytes(p, *c)
 	if c.CacheSize < 0 {
@@ -129,7 +138,7 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.checksParties = s.issuer != "" || len(s.audience) > 0
 	s.needsExactNumbers = s.condition != nil
 	s.restricts = len(s.scopes) > 0 || s.condition != nil
-	s.challenges = challenges(c.Realm, c.Scopes)
+	s.challenges = challenges(c.Realm, c.Scopes, s.stepUp)
 	return s, own, nil
 }
 

@@ -240,13 +240,9 @@ func removeCookie(f *request.PairFinder, h http.Header) {
 
 // removeParameter takes the token's parameter out of the URL. Like removeCookie it removes the whole query if there are too many.
 func removeParameter(f *request.PairFinder, req *http.Request) {
-	pairs, err := f.Find(req.URL.RawQuery)
-	if err == nil && len(pairs) == 0 {
+	query := queryWithout(f, req.URL.RawQuery)
+	if query == req.URL.RawQuery {
 		return
-	}
-	query := ""
-	if err == nil && len(pairs)*len(req.URL.RawQuery) <= maxSearched {
-		query = f.Without(req.URL.RawQuery, pairs)
 	}
 	req.URL.RawQuery = query
 	req.URL.ForceQuery = false
@@ -258,13 +254,25 @@ func removeParameter(f *request.PairFinder, req *http.Request) {
 	req.RequestURI = path
 }
 
+// queryWithout is a query without the token's parameter; empty where more are like it than are looked at.
+func queryWithout(f *request.PairFinder, query string) string {
+	pairs, err := f.Find(query)
+	if err == nil && len(pairs) == 0 {
+		return query
+	}
+	if err != nil || len(pairs)*len(query) > maxSearched {
+		return ""
+	}
+	return f.Without(query, pairs)
+}
+
 // How many parts a request may have of what is searched. A browser sends some twenty headers and at most a few hundred cookies.
 // Each part costs the interpreter a microsecond, while a client can repeat one for almost nothing (HPACK).
 const (
 	maxCookies    = 500
 	maxParameters = 1000
 	maxOptions    = 100
-	maxHeaders    = 200 // names, of headers or of trailers
+	maxHeaders    = 100 // names, of headers or of trailers
 
 	maxCookieLines = 20       // more Cookie lines are joined to one
 	maxSearched    = 64 << 10 // bytes, of cookies or of a query

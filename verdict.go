@@ -27,7 +27,11 @@ func judge(in *instance, key string, at time.Duration) (*verified, *refusal) {
 		v, former = recall(m, key)
 	}
 	if v == nil && former != nil {
-		v = recallFormer(in, key, former)
+		again, r := recallFormer(in, key, former, at)
+		if r != nil {
+			return nil, r
+		}
+		v = again
 	}
 	if v == nil {
 		found, _, r := verify(in, key[len(in.settings.prefix):], at)
@@ -54,11 +58,15 @@ func dispute(s *settings, v *verified, at time.Duration) *refusal {
 	if r := compare(v.times, at, s.leeway); r != nil {
 		return r
 	}
+	if v.denied == nil && s.stepUp.maxAge > 0 && isStale(s, v, at) {
+		return refuseStepUp
+	}
 	return v.denied
 }
 
-// recallFormer makes a token of a former generation known again, if its key is still in its set; else it returns nil.
-func recallFormer(in *instance, key string, former *verified) *verified {
+// recallFormer makes a token of a former generation known again, if its key is still in its set and it was not revoked since. It
+// returns nil if the key is not there.
+func recallFormer(in *instance, key string, former *verified, at time.Duration) (*verified, *refusal) {
 	m := in.memory
 	m.mu.RLock()
 	set := m.ring.Set
@@ -68,12 +76,18 @@ func recallFormer(in *instance, key string, former *verified) *verified {
 		set = former.from.Known()
 	}
 	if set == nil || !set.Has(former.key) {
-		return nil
+		return nil, nil
+	}
+	if in.revocations != nil {
+		r := checkRevokedAgain(in, former, at)
+		if r != nil {
+			return nil, r
+		}
 	}
 	again := *former
 	again.generation = generation
 	remember(in.memory, key, &again)
-	return &again
+	return &again, nil
 }
 
 // verify verifies a token (RFC 8725 3): its form and times first, which cost little, then the signature, and only behind it
@@ -138,6 +152,13 @@ func verify(in *instance, token string, at time.Duration) (*verified, map[string
 	if r != nil {
 		return nil, nil, r
 	}
+	if in.revocations != nil {
+		v.facts = factsOf(all)
+		r = checkRevoked(in, v, at)
+		if r != nil {
+			return nil, nil, r
+		}
+	}
 	return v, all, nil
 }
 
@@ -177,6 +198,9 @@ func readClaims(in *instance, v *verified, all map[string]any, payload []byte) *
 	v.until = v.times.expires + s.leeway
 	if v.renewAt < v.until {
 		v.until = v.renewAt
+	}
+	if s.stepUp.isOn {
+		checkStepUp(s, v, all)
 	}
 	if v.denied != nil || s.username != nil {
 		v.until = 0

@@ -214,6 +214,90 @@ func TestHowTo(t *testing.T) {
 		wantProblem(t, resp, http.StatusForbidden, "cross_site")
 	})
 
+	const navigate = "Sec-Fetch-Mode: navigate"
+
+	run("Send a browser to the login", func(t *testing.T, r *recipe) {
+		wantLogin := func(resp response, back string) {
+			t.Helper()
+			if got, want := resp.header.Get("Location"), "/login?back="+back; resp.status != http.StatusFound || got != want {
+				t.Errorf("got %d to %q, want 302 to %q", resp.status, got, want)
+			}
+		}
+		resp := r.ask(t, http.MethodGet, "app.example.com/orders?page=2", navigate)
+		wantLogin(resp, "http%3A%2F%2Fapp.example.com%2Forders%3Fpage%3D2")
+		resp = r.ask(t, http.MethodGet, "app.example.com/", navigate, "Cookie: __Host-session="+r.token(t, jwt.MapClaims{"exp": 1000}))
+		wantLogin(resp, "http%3A%2F%2Fapp.example.com%2F")
+		if got := resp.header.Get("Set-Cookie"); !strings.HasPrefix(got, "__Host-session=; ") {
+			t.Errorf("got Set-Cookie %q, want the old cookie cleared", got)
+		}
+		wantProblem(t, r.ask(t, http.MethodGet, "app.example.com/", "Sec-Fetch-Mode: cors"), http.StatusUnauthorized, "token_missing")
+		wantProblem(t, r.ask(t, http.MethodGet, "app.example.com/"), http.StatusUnauthorized, "token_missing")
+		if resp := r.ask(t, http.MethodGet, "evil.example/", navigate); resp.status != http.StatusNotFound {
+			t.Errorf("another host: got %d, want 404", resp.status)
+		}
+		if resp := r.ask(t, http.MethodGet, "app.example.com/login?back=x", navigate); resp.answer.Instance != "login" {
+			t.Errorf("got %d, want the login", resp.status)
+		}
+		wantHeaders(t, r.ask(t, http.MethodGet, "app.example.com/", navigate, "Cookie: __Host-session="+r.token(t, nil)), map[string][]string{"X-User-Id": {"ada"}})
+	})
+
+	run("Log out here", func(t *testing.T, r *recipe) {
+		cookie := "Cookie: __Host-session=" + r.token(t, nil)
+		wantHeaders(t, r.ask(t, http.MethodGet, "app.example.com/", cookie), map[string][]string{"X-User-Id": {"ada"}})
+		for _, method := range []string{http.MethodPost, http.MethodGet} {
+			resp := r.ask(t, method, "app.example.com/logout", cookie, "Sec-Fetch-Site: same-origin", navigate)
+			if got := resp.header.Get("Set-Cookie"); resp.status != http.StatusSeeOther || resp.header.Get("Location") != "/goodbye" ||
+				!strings.HasPrefix(got, "__Host-session=; Path=/; Max-Age=0;") {
+				t.Errorf("%s: got %d %v, want a 303 to /goodbye without the cookie", method, resp.status, resp.header)
+			}
+			for _, site := range []string{"same-site", "cross-site"} {
+				resp = r.ask(t, method, "app.example.com/logout", cookie, "Sec-Fetch-Site: "+site, navigate)
+				wantProblem(t, resp, http.StatusForbidden, "cross_site")
+				if resp.header.Get("Set-Cookie") != "" {
+					t.Errorf("%s from %s: got %v, want the cookie left alone", method, site, resp.header)
+				}
+			}
+		}
+		wantProblem(t, r.ask(t, http.MethodGet, "app.example.com/logout", cookie), http.StatusForbidden, "cross_site")
+		if resp := r.ask(t, http.MethodHead, "app.example.com/logout", cookie, "Sec-Fetch-Site: same-origin"); resp.status != http.StatusMethodNotAllowed {
+			t.Errorf("HEAD: got %d, want 405", resp.status)
+		}
+	})
+
+	run("Ask again for the password before a payment", func(t *testing.T, r *recipe) {
+		now := time.Now().Unix()
+		long := "Cookie: __Host-session=" + r.token(t, nil) // The first token's iat is no login.
+		earlier := "Cookie: __Host-session=" + r.token(t, jwt.MapClaims{"auth_time": now - 3500})
+		recent := "Cookie: __Host-session=" + r.token(t, jwt.MapClaims{"iat": now - 10, "auth_time": now - 10})
+		for _, cookie := range []string{long, earlier, recent} {
+			wantHeaders(t, r.ask(t, http.MethodGet, "app.example.com/", cookie), map[string][]string{"X-User-Id": {"ada"}})
+		}
+		for _, cookie := range []string{long, earlier} {
+			resp := r.ask(t, http.MethodPost, "app.example.com/pay", cookie, "Sec-Fetch-Site: same-origin")
+			wantProblem(t, resp, http.StatusUnauthorized, "insufficient_user_authentication")
+			if challenge := resp.header.Get("Www-Authenticate"); !strings.HasSuffix(challenge, ", max_age=300") || resp.header.Get("Set-Cookie") != "" {
+				t.Errorf("got %v, want max_age in the challenge, and no cookie", resp.header)
+			}
+			resp = r.ask(t, http.MethodGet, "app.example.com/pay", cookie, navigate)
+			if got := resp.header.Get("Location"); resp.status != http.StatusFound || got != "/login?again=true&back=http%3A%2F%2Fapp.example.com%2Fpay" {
+				t.Errorf("got %d to %q, want the login", resp.status, got)
+			}
+		}
+		wantHeaders(t, r.ask(t, http.MethodPost, "app.example.com/pay", recent, "Sec-Fetch-Site: same-origin"), map[string][]string{"X-User-Id": {"ada"}})
+	})
+
+	// That it cuts is shown by TestEndStreams.
+	run("End streams with the session", func(t *testing.T, r *recipe) {
+		cookie := "Cookie: __Host-session=" + r.token(t, nil)
+		for _, wanted := range []string{"Accept: text/event-stream", websocket + "\nSec-Fetch-Site: same-origin"} {
+			resp := r.ask(t, http.MethodGet, "app.example.com/live", append(strings.Split(wanted, "\n"), cookie)...)
+			wantHeaders(t, resp, map[string][]string{"X-User-Id": {"ada"}})
+			if !renews(resp) {
+				t.Errorf("got %v, want a renewed cookie", resp.header)
+			}
+		}
+	})
+
 	for _, section := range strings.Split(text(t, "docs/howto.md"), "\n## ")[1:] {
 		if heading, _, _ := strings.Cut(section, "\n"); !tried[heading] {
 			t.Errorf("no test has the section %q", heading)

@@ -28,6 +28,9 @@ func StrictObject(text []byte) (map[string]any, error) {
 	return object, nil
 }
 
+// whiteSpace is all that JSON has (RFC 8259 2): Unicode has more.
+const whiteSpace = " \t\n\r"
+
 // Object reads one JSON object with nothing behind it, numbers as they are written. It does not notice duplicate members, of which
 // the last counts: see Strictness.
 func Object(text []byte) (map[string]any, error) {
@@ -39,7 +42,7 @@ func Object(text []byte) (map[string]any, error) {
 		return nil, ErrNotStrict
 	}
 	end := int(decoder.InputOffset())
-	if end != len(text) && len(bytes.TrimSpace(text[end:])) > 0 {
+	if end != len(text) && len(bytes.Trim(text[end:], whiteSpace)) > 0 {
 		return nil, ErrNotStrict
 	}
 	return object, nil

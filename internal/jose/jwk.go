@@ -221,6 +221,7 @@ func rsaJWK(jwk map[string]any, kid string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	n = bytes.TrimLeft(n, "\x00") // Else its length, which bounds that of the private members, would be any.
 	e, err := octets(jwk, "e")
 	if err != nil {
 		return nil, err

@@ -52,9 +52,10 @@ func (n *Names) RemoveFromList(h http.Header, header string) {
 		return
 	}
 	kept := []string{}
-	for _, name := range strings.Split(all, ",") {
+	normals := strings.Split(normal, ",") // A comma is in no name.
+	for i, name := range strings.Split(all, ",") {
 		name = strings.TrimSpace(name)
-		if name != "" && !n.Has(name) {
+		if name != "" && !n.normal[strings.Trim(normals[i], "- \t")] && !n.normal[strings.TrimSpace(normals[i])] {
 			kept = append(kept, name)
 		}
 	}

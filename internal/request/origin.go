@@ -38,23 +38,29 @@ func IsCrossSite(req *http.Request, listed map[string]bool) bool {
 	return err != nil || origin.User != nil || origin.Path != "" || origin.Scheme+"://"+HostPort(origin) != ownOrigin(req)
 }
 
-// ownOrigin is the origin of the request's own site, with its port. The scheme is what Traefik's X-Forwarded-Proto says,
-// which is ws or wss for a WebSocket; empty if it says anything else.
+// ownOrigin is the origin of the request's own site, with its port; empty if its scheme is not known.
 func ownOrigin(req *http.Request) string {
-	proto := req.Header["X-Forwarded-Proto"]
-	scheme := ""
-	switch {
-	case len(proto) == 1:
-		scheme = map[string]string{"http": "http", "ws": "http", "https": "https", "wss": "https"}[proto[0]]
-	case len(proto) == 0 && req.TLS != nil:
-		scheme = "https"
-	case len(proto) == 0:
-		scheme = "http"
-	}
+	scheme := schemeOf(req)
 	if scheme == "" {
 		return ""
 	}
 	return scheme + "://" + HostPort(&url.URL{Scheme: scheme, Host: req.Host})
+}
+
+// schemeOf is that of the request's own site: what Traefik's X-Forwarded-Proto says, which is ws or wss for a WebSocket; empty if it
+// says anything else.
+func schemeOf(req *http.Request) string {
+	proto := req.Header["X-Forwarded-Proto"]
+	if len(proto) == 1 {
+		return map[string]string{"http": "http", "ws": "http", "https": "https", "wss": "https"}[proto[0]]
+	}
+	if len(proto) > 1 {
+		return ""
+	}
+	if req.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 // HostPort is a URL's host in lower case and its port, the scheme's own if it names none.
