@@ -54,9 +54,9 @@ func TestCompose(t *testing.T) {
 		if next := resp.renewed(); next != "" {
 			token, renewed = next, true
 		}
-		return renewed && len(instances) == 2
+		return renewed && len(instances) == 3
 	})
-	for _, service := range []string{"gateway", "login", "service-one", "service-two"} {
+	for _, service := range []string{"gateway", "login", "page", "provider", "service-one", "service-two", "service-three"} {
 		id := strings.TrimSpace(run(t, compose, "ps", "-q", service))
 		poll(t, func() bool {
 			state := run(t, []string{"docker"}, "inspect", "-f", "{{.State.Health.Status}}", id)

@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"strings"
 	"time"
 
-	"github.com/gorilla/websocket"
+	"github.com/coder/websocket"
 )
 
 // Answer is the service's answer to every request.
@@ -24,7 +25,7 @@ type Answer struct {
 func Handler(instance string, logger *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		logger.Printf("service %s: %s %q for user %q", instance, r.Method, r.URL.Path, r.Header.Get("X-User-Id"))
-		if websocket.IsWebSocketUpgrade(r) {
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 			tick(w, r, instance)
 			return
 		}
@@ -37,31 +38,21 @@ func Handler(instance string, logger *log.Logger) http.Handler {
 
 // tick counts the seconds for a client until its connection is cut.
 func tick(w http.ResponseWriter, r *http.Request, instance string) {
-	upgrader := websocket.Upgrader{HandshakeTimeout: 10 * time.Second} // By default, only for pages of its own host.
-	conn, err := upgrader.Upgrade(w, r, nil)
+	conn, err := websocket.Accept(w, r, nil) // By default, only from pages of its own host.
 	if err != nil {
-		return // Upgrade has answered.
+		return // Accept has answered.
 	}
-	defer conn.Close()
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		for {
-			if _, _, err := conn.NextReader(); err != nil {
-				return
-			}
-		}
-	}()
+	defer conn.CloseNow() //nolint:errcheck // There is nobody to tell.
+	ctx := conn.CloseRead(r.Context())
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
 	for second := 0; ; second++ {
 		text := fmt.Sprintf("instance %s, for %s: %d s", instance, r.Header.Get("X-User-Id"), second)
-		_ = conn.SetWriteDeadline(time.Now().Add(10 * time.Second))
-		if conn.WriteMessage(websocket.TextMessage, []byte(text)) != nil {
+		if conn.Write(ctx, websocket.MessageText, []byte(text)) != nil {
 			return
 		}
 		select {
-		case <-gone:
+		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
