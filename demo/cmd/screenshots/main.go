@@ -62,8 +62,8 @@ func shoot(ctx context.Context, dir string) error {
 		width, height int64
 		isDark        bool
 	}{
-		{"page-light.png", 1120, 960, false},
-		{"page-dark.png", 1120, 960, true},
+		{"page-light.png", 1120, 1160, false},
+		{"page-dark.png", 1120, 1160, true},
 		{"page-phone.png", 390, 844, true},
 	} {
 		if err := tab.Show(picture.width, picture.height, picture.isDark, true); err != nil {

@@ -73,7 +73,6 @@ func Claims(now time.Time, lifetime time.Duration) jwt.MapClaims {
 		"exp":       now.Add(lifetime).Unix(),
 		"auth_time": now.Unix(),
 		"jti":       rand.Text(),
-		"sid":       rand.Text(),
 	}
 }
 
