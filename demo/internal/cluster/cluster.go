@@ -84,7 +84,7 @@ func Show(ctx context.Context, s *system.System, out io.Writer) (Report, error) 
 func revoke(ctx context.Context, s *system.System, token string) error {
 	status, body, err := ask(ctx, http.MethodPost, s.URL()+"/account/everywhere", token)
 	if err != nil || status != http.StatusNoContent {
-		return fmt.Errorf("log out everywhere: %d %s %w", status, body, err)
+		return errors.Join(fmt.Errorf("log out everywhere: got %d %q", status, body), err)
 	}
 	for _, g := range s.Gateways {
 		var failed error

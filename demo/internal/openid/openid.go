@@ -21,9 +21,8 @@ import (
 )
 
 const (
-	// Issuer is the provider's, and Client the audience of its tokens.
-	Issuer = "https://provider.example"
-	Client = "demo-page"
+	issuer = "https://provider.example"
+	client = "demo-page" // the audience of its tokens
 
 	username = "grace"
 	password = "hopper"
@@ -65,7 +64,7 @@ func Handler(logger *log.Logger) (http.Handler, error) {
 func request(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	q := r.URL.Query()
 	for name, want := range map[string]string{
-		"client_id": Client, "response_type": "code", "code_challenge_method": "S256", "redirect_uri": "http://" + r.Host + "/",
+		"client_id": client, "response_type": "code", "code_challenge_method": "S256", "redirect_uri": "http://" + r.Host + "/",
 	} {
 		if q.Get(name) != want {
 			http.Error(w, name+" is not "+want, http.StatusBadRequest)
@@ -130,7 +129,7 @@ func (p *provider) authorize(w http.ResponseWriter, r *http.Request) {
 	p.mu.Unlock()
 	p.log.Printf("provider: %s is logged in", username)
 	back := url.Values{"code": {code}, "state": {q.Get("state")}}
-	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther)
+	http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusSeeOther) //nolint:gosec // request has compared it.
 }
 
 func (p *provider) token(w http.ResponseWriter, r *http.Request) {
@@ -146,7 +145,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	now := time.Now()
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
-		"iss": Issuer, "aud": Client, "sub": username, "name": "Grace Hopper", "email": "grace@provider.example",
+		"iss": issuer, "aud": client, "sub": username, "name": "Grace Hopper", "email": "grace@provider.example",
 		"realm_access": map[string]any{"roles": []string{"admiral", "engineer"}},
 		"iat":          now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "auth_time": now.Unix(), "nonce": g.nonce,
 	})

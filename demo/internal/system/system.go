@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,7 +141,7 @@ func (s *System) startServices(logger *log.Logger) error {
 func (s *System) startGateway(ctx context.Context, i int, address string) (*gateway.Gateway, error) {
 	options := s.options
 	options.Address = address
-	options.Env = append(s.env[:len(s.env):len(s.env)], "DEMO_GATEWAY="+names[i%len(names)])
+	options.Env = slices.Concat(s.env, []string{"DEMO_GATEWAY=" + names[i%len(names)]})
 	g, err := gateway.Start(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("gateway %s: %w", names[i%len(names)], err)
