@@ -3,6 +3,7 @@
 //
 //	demo up        starts all of it and prints what to try; DEMO_ADDR is the gateway's address
 //	demo cluster   starts two gateways, and kills one under load
+//	demo balancer  balances over the gateways that a name resolves to
 //	demo keys      makes the gateways' key set, if it is not there
 //	demo login     is the login service alone
 //	demo provider  is the OpenID provider alone
@@ -29,6 +30,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/demo/internal/balancer"
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
 	"github.com/slidingjwt/slidingjwt/demo/internal/login"
@@ -44,6 +46,7 @@ var dynamicConfig string
 var commands = map[string]func(ctx context.Context, args []string) error{
 	"up":       up,
 	"cluster":  runCluster,
+	"balancer": serveBalancer,
 	"keys":     keys,
 	"login":    serveLogin,
 	"provider": serveProvider,
@@ -67,7 +70,7 @@ func execute(args []string) error {
 	context.AfterFunc(ctx, stop) // A second Ctrl-C does not wait for an orderly end.
 
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("the commands are up, cluster, keys, login, provider, page, service, healthy, traefik and plugin")
+		return errors.New("the commands are up, cluster, balancer, keys, login, provider, page, service, healthy, traefik and plugin")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
@@ -149,6 +152,18 @@ func keys(_ context.Context, args []string) error {
 	}
 	_, err := signing.Key(args[0])
 	return err
+}
+
+func serveBalancer(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("balancer", flag.ExitOnError)
+	address := flags.String("listen", "127.0.0.1:8080", "address to listen on")
+	gateways := flags.String("gateways", "gateway:80", "name and port that resolve to the gateways")
+	_ = flags.Parse(args) // It exits on an error.
+	list, err := balancer.Lookup(*gateways)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, *address, balancer.Handler(list))
 }
 
 func serveLogin(ctx context.Context, args []string) error {

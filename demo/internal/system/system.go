@@ -17,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/demo/internal/balancer"
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
 	"github.com/slidingjwt/slidingjwt/demo/internal/login"
@@ -53,7 +54,7 @@ type System struct {
 	options  gateway.Options
 	env      []string
 	keys     string // the file of the gateways' key set
-	balancer *balancer
+	balanced gateways
 	url      string
 	dir      string
 	servers  []*http.Server
@@ -96,7 +97,7 @@ func (s *System) start(ctx context.Context, settings Settings) error {
 	count := max(1, settings.Gateways)
 	if count > 1 {
 		s.options.Address = ""
-		if err := s.startBalancer(settings.Address); err != nil {
+		if s.url, err = s.serve(cmp.Or(settings.Address, "127.0.0.1:0"), balancer.Handler(s.balanced.list)); err != nil {
 			return err
 		}
 	}
@@ -106,11 +107,9 @@ func (s *System) start(ctx context.Context, settings Settings) error {
 			return err
 		}
 		s.Gateways = append(s.Gateways, g)
-		if s.balancer != nil {
-			s.balancer.add(g.URL())
-		}
+		s.balanced.add(host(g))
 	}
-	if s.balancer == nil {
+	if count == 1 {
 		s.url = s.Gateways[0].URL()
 	}
 	return nil
@@ -149,19 +148,21 @@ func (s *System) startGateway(ctx context.Context, i int, address string) (*gate
 	return g, nil
 }
 
+func host(g *gateway.Gateway) string { return strings.TrimPrefix(g.URL(), "http://") }
+
 // Kill ends a gateway at once, as a failing machine does.
 func (s *System) Kill(i int) { s.Gateways[i].Kill() }
 
 // Restart starts a killed gateway again, at the same address.
 func (s *System) Restart(ctx context.Context, i int) error {
 	s.Gateways[i].Stop()
-	s.balancer.remove(s.Gateways[i].URL())
-	g, err := s.startGateway(ctx, i, strings.TrimPrefix(s.Gateways[i].URL(), "http://"))
+	s.balanced.remove(host(s.Gateways[i]))
+	g, err := s.startGateway(ctx, i, host(s.Gateways[i]))
 	if err != nil {
 		return err
 	}
 	s.Gateways[i] = g
-	s.balancer.add(g.URL())
+	s.balanced.add(host(g))
 	return nil
 }
 
