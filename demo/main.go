@@ -139,7 +139,7 @@ curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
 sleep %[3]g; curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
 
 # The same with a cookie, which curl keeps as a browser does.
-curl -s -c session.txt %[1]s/login/cookie -d '{"username":"ada","password":"lovelace"}'; curl -i -b session.txt -c session.txt %[1]s/api/
+JAR=$(mktemp); curl -s -c $JAR %[1]s/login/cookie -d '{"username":"ada","password":"lovelace"}'; curl -i -b $JAR -c $JAR %[1]s/api/; rm $JAR
 
 Ctrl-C stops all of it.
 

@@ -1,5 +1,5 @@
 // Command screenshots makes the pictures of the demo's page that the readme shows: it starts the demo, logs in, waits for
-// two renewals and takes a picture in light and in dark, and of a phone.
+// two renewals, forges a token, and takes a picture in light and in dark.
 package main
 
 import (
@@ -64,7 +64,6 @@ func shoot(ctx context.Context, dir string) error {
 	}{
 		{"page-light.png", 1120, 1160, false},
 		{"page-dark.png", 1120, 1160, true},
-		{"page-phone.png", 390, 844, true},
 	} {
 		if err := tab.Show(picture.width, picture.height, picture.isDark, true); err != nil {
 			return err
