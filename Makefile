@@ -1,5 +1,6 @@
-# Go, make and git are all that these need. What first needs Traefik builds it, in five to ten minutes;
-# later runs find it in the user's cache directory. With a C compiler, the race detector watches the tests.
+# Go, make and git are all that these need. What first needs Traefik takes one of v3.4 or later from $TRAEFIK, the PATH or a
+# Docker image, or builds it, in five to ten minutes; later runs find it in the user's cache directory. With a C compiler, the
+# race detector watches the tests.
 
 .DEFAULT_GOAL := help
 
@@ -13,7 +14,16 @@ help: # the targets
 
 .PHONY: demo
 demo: # the gateway, a login service and two instances of a service, to try with curl
+	@echo "Building the demo: a minute for the first time, to fetch and to compile what it needs, and seconds later on."
 	@cd demo && go build -o ../bin/demo . && exec ../bin/demo up
+
+.PHONY: demo-cluster
+demo-cluster: # the demo with two gateways behind a balancer: one is killed, the key rotated, a session revoked, under load
+	@cd demo && go build -o ../bin/demo . && exec ../bin/demo cluster
+
+.PHONY: screenshots
+screenshots: # the pictures of the demo's page in the readme; needs Chromium
+	cd demo && go run ./cmd/screenshots
 
 .PHONY: test
 test: # the plugin's own tests, compiled and interpreted, then those that need the real gateway

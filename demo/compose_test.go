@@ -15,7 +15,7 @@ import (
 )
 
 // TestCompose starts docker-compose.yml on the Docker engine of this machine, as its first line
-// says, and follows one session through it.
+// says, with two gateways, and follows one session through them.
 func TestCompose(t *testing.T) {
 	compose := composeCommand(t)
 	if out, err := exec.CommandContext(t.Context(), "docker", "version").CombinedOutput(); err != nil {
@@ -34,7 +34,7 @@ func TestCompose(t *testing.T) {
 		}
 		run(t, compose, "down", "--volumes", "--rmi", "local", "--timeout", "5")
 	})
-	run(t, compose, "up", "--build", "--detach")
+	run(t, compose, "up", "--build", "--detach", "--scale", "gateway=2")
 
 	url := "http://" + address
 	poll(t, func() bool { // Until the port is bound, the gateway up and its configuration read.
@@ -46,22 +46,24 @@ func TestCompose(t *testing.T) {
 		return resp.StatusCode == http.StatusUnauthorized
 	})
 	token := logIn(t, url)
-	instances, renewed := map[string]bool{}, false
+	instances, gateways, renewed := map[string]bool{}, map[string]bool{}, false
 	poll(t, func() bool {
 		resp := call(t, url, token, nil)
 		wantHeaders(t, resp, map[string][]string{"X-User-Id": {"ada"}, "X-User-Roles": {"analyst,engineer"}})
 		instances[resp.answer.Instance] = true
+		gateways[resp.header.Get("X-Gateway")] = true
 		if next := resp.renewed(); next != "" {
 			token, renewed = next, true
 		}
-		return renewed && len(instances) == 2
+		return renewed && len(instances) == 3 && len(gateways) == 2
 	})
-	for _, service := range []string{"gateway", "login", "service-one", "service-two"} {
-		id := strings.TrimSpace(run(t, compose, "ps", "-q", service))
-		poll(t, func() bool {
-			state := run(t, []string{"docker"}, "inspect", "-f", "{{.State.Health.Status}}", id)
-			return strings.TrimSpace(state) == "healthy"
-		})
+	for _, service := range []string{"balancer", "gateway", "login", "page", "provider", "service-one", "service-two", "service-three"} {
+		for _, id := range strings.Fields(run(t, compose, "ps", "-q", service)) {
+			poll(t, func() bool {
+				state := run(t, []string{"docker"}, "inspect", "-f", "{{.State.Health.Status}}", id)
+				return strings.TrimSpace(state) == "healthy"
+			})
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -23,7 +25,6 @@ import (
 
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
-	"github.com/slidingjwt/slidingjwt/demo/internal/login"
 )
 
 // text is a file of the repository by its path.
@@ -358,7 +359,11 @@ func anchors(page string) []string {
 // TestReadme logs in and calls, with the configuration that the readme shows.
 func TestReadme(t *testing.T) {
 	key := filepath.Join(t.TempDir(), "session.pem")
-	if _, err := login.Key(key); err != nil {
+	der, err := x509.MarshalPKCS8PrivateKey(newKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	api := httptest.NewServer(echo.Handler("api", log.New(io.Discard, "", 0)))

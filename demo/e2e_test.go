@@ -19,7 +19,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
-	"github.com/slidingjwt/slidingjwt/demo/internal/login"
+	"github.com/slidingjwt/slidingjwt/demo/internal/signing"
 	"github.com/slidingjwt/slidingjwt/demo/internal/system"
 )
 
@@ -28,13 +28,13 @@ const patience = time.Minute
 
 // TestGateway shows what a single request meets, with the demo's own times: a token is good for 60
 // seconds and renewed in the last 45. Where a test wants an older token than it can wait for, it
-// signs one as the login service would have.
+// signs one as the gateway would have.
 func TestGateway(t *testing.T) { testGateway(t, system.Settings{}) }
 
 func testGateway(t *testing.T, settings system.Settings) {
 	s := start(t, settings)
 
-	aged := func(age time.Duration) jwt.MapClaims { return login.Claims(time.Now().Add(-age), time.Minute) }
+	aged := func(age time.Duration) jwt.MapClaims { return signing.Claims(time.Now().Add(-age), time.Minute) }
 
 	t.Run("a login answers with a token", func(t *testing.T) {
 		token := logIn(t, s.URL())
@@ -165,7 +165,7 @@ func testGateway(t *testing.T, settings system.Settings) {
 func TestSession(t *testing.T) {
 	const maxSession = 12
 	s := start(t, system.Settings{
-		Lifetime: 5 * time.Second, Before: "4s", MaxSession: fmt.Sprintf("%ds", maxSession), Leeway: "0s",
+		Lifetime: "5s", Before: "4s", MaxSession: fmt.Sprintf("%ds", maxSession), Leeway: "0s",
 	})
 	first := logIn(t, s.URL())
 	born := number(t, claimsOf(t, s, first), "auth_time")
@@ -287,19 +287,16 @@ func roundTrip(t *testing.T, req *http.Request) response {
 func logIn(t *testing.T, url string) string {
 	t.Helper()
 	resp := do(t, http.MethodPost, url+"/login", nil, `{"username":"ada","password":"lovelace"}`)
-	var body struct{ Token string }
-	if err := json.Unmarshal([]byte(resp.body), &body); err != nil {
-		t.Fatalf("login: %d %q: %v", resp.status, resp.body, err)
+	token := resp.renewed()
+	if resp.status != http.StatusNoContent || token == "" || resp.header.Get("X-Issue-Claims") != "" {
+		t.Fatalf("login: got %d %v, want 204 with a token and no claims", resp.status, resp.header)
 	}
-	if token := resp.renewed(); token == "" || token != body.Token {
-		t.Fatalf("got %q in the header and %q in the body, want the same token", token, body.Token)
-	}
-	return body.Token
+	return token
 }
 
 func sign(t *testing.T, key *ecdsa.PrivateKey, claims jwt.MapClaims) string {
 	t.Helper()
-	token, err := login.Sign(key, claims)
+	token, err := signing.Sign(key, claims)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,13 @@
 // Command demo is the sliding session to try: a real Traefik with the plugin, a login service and
-// two instances of a small service.
+// three instances of a small service, with a page to look at it.
 //
 //	demo up        starts all of it and prints what to try; DEMO_ADDR is the gateway's address
+//	demo cluster   starts two gateways, and kills one under load
+//	demo balancer  balances over the gateways that a name resolves to
+//	demo keys      makes the gateways' key set, if it is not there
 //	demo login     is the login service alone
+//	demo provider  is the OpenID provider alone
+//	demo page      is the page alone
 //	demo service   is one instance of the service alone
 //	demo healthy   asks a URL and exits with 0 if the answer is a success
 //	demo traefik   builds Traefik if need be and prints its path
@@ -25,9 +30,13 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/slidingjwt/slidingjwt/demo/internal/balancer"
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
 	"github.com/slidingjwt/slidingjwt/demo/internal/login"
+	"github.com/slidingjwt/slidingjwt/demo/internal/openid"
+	"github.com/slidingjwt/slidingjwt/demo/internal/page"
+	"github.com/slidingjwt/slidingjwt/demo/internal/signing"
 	"github.com/slidingjwt/slidingjwt/demo/internal/system"
 )
 
@@ -35,12 +44,17 @@ import (
 var dynamicConfig string
 
 var commands = map[string]func(ctx context.Context, args []string) error{
-	"up":      up,
-	"login":   serveLogin,
-	"service": serveService,
-	"healthy": healthy,
-	"traefik": traefik,
-	"plugin":  plugin,
+	"up":       up,
+	"cluster":  runCluster,
+	"balancer": serveBalancer,
+	"keys":     keys,
+	"login":    serveLogin,
+	"provider": serveProvider,
+	"page":     servePage,
+	"service":  serveService,
+	"healthy":  healthy,
+	"traefik":  traefik,
+	"plugin":   plugin,
 }
 
 func main() {
@@ -56,7 +70,7 @@ func execute(args []string) error {
 	context.AfterFunc(ctx, stop) // A second Ctrl-C does not wait for an orderly end.
 
 	if len(args) == 0 || commands[args[0]] == nil {
-		return errors.New("the commands are up, login, service, healthy, traefik and plugin")
+		return errors.New("the commands are up, cluster, balancer, keys, login, provider, page, service, healthy, traefik and plugin")
 	}
 	return commands[args[0]](ctx, args[1:])
 }
@@ -70,6 +84,7 @@ func up(ctx context.Context, _ []string) error {
 	if err != nil {
 		return err
 	}
+	fmt.Println("Starting Traefik with the plugin, and what is behind it. That takes seconds, but for the first time.")
 	logs, gatewayLog := io.Pipe()
 	defer gatewayLog.Close()
 	go showLog(os.Stdout, logs)
@@ -77,7 +92,7 @@ func up(ctx context.Context, _ []string) error {
 	s, err := system.Start(ctx, system.Settings{
 		Dynamic:    dynamicConfig,
 		Address:    cmp.Or(os.Getenv("DEMO_ADDR"), "127.0.0.1:8080"),
-		Lifetime:   lifetime,
+		Lifetime:   lifetime.String(),
 		Before:     before.String(),
 		MaxSession: os.Getenv("DEMO_MAX_SESSION"),
 		Leeway:     os.Getenv("DEMO_LEEWAY"),
@@ -112,10 +127,10 @@ func duration(name, fallback string) (time.Duration, error) {
 }
 
 const welcome = `
-The gateway is ready: %[1]s
+The gateway is ready. To see a session, open %[1]s in a browser: ada's password is lovelace. Or:
 
-# Log in. The token is good for %[2]g seconds.
-TOKEN=$(curl -s %[1]s/login -d '{"username":"ada","password":"lovelace"}' | sed 's/.*"token":"\([^"]*\)".*/\1/'); echo "$TOKEN"
+# Log in. The token is good for %[2]g seconds, and the response brings it as it will bring those to come.
+TOKEN=$(curl -si %[1]s/login -d '{"username":"ada","password":"lovelace"}' | tr -d '\r' | sed -n 's/^Authorization: Bearer //p'); echo "$TOKEN"
 
 # Call the service: no token comes back while this one is fresh.
 curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
@@ -123,21 +138,55 @@ curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
 # Call it close to expiry: the response carries a renewed token.
 sleep %[3]g; curl -i %[1]s/api/ -H "Authorization: Bearer $TOKEN"
 
+# The same with a cookie, which curl keeps as a browser does.
+JAR=$(mktemp); curl -s -c $JAR %[1]s/login/cookie -d '{"username":"ada","password":"lovelace"}'; curl -i -b $JAR -c $JAR %[1]s/api/; rm $JAR
+
 Ctrl-C stops all of it.
 
 `
 
-func serveLogin(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("login", flag.ExitOnError)
-	address := flags.String("listen", "127.0.0.1:8081", "address to listen on")
-	file := flags.String("key", "key.pem", "PEM file of the key that signs; made if it is not there")
-	lifetime := flags.Duration("lifetime", time.Minute, "lifetime of a token")
+// keys makes the key set that the gateways sign with.
+func keys(_ context.Context, args []string) error {
+	if len(args) != 1 {
+		return errors.New("keys wants one file")
+	}
+	_, err := signing.Key(args[0])
+	return err
+}
+
+func serveBalancer(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("balancer", flag.ExitOnError)
+	address := flags.String("listen", "127.0.0.1:8080", "address to listen on")
+	gateways := flags.String("gateways", "gateway:80", "name and port that resolve to the gateways")
 	_ = flags.Parse(args) // It exits on an error.
-	key, err := login.Key(*file)
+	list, err := balancer.Lookup(*gateways)
 	if err != nil {
 		return err
 	}
-	return serve(ctx, *address, login.Handler(key, *lifetime, log.Default()))
+	return serve(ctx, *address, balancer.Handler(list))
+}
+
+func serveLogin(ctx context.Context, args []string) error {
+	return serveAt(ctx, "login", args, login.Handler(log.Default()))
+}
+
+func serveProvider(ctx context.Context, args []string) error {
+	handler, err := openid.Handler(log.Default())
+	if err != nil {
+		return err
+	}
+	return serveAt(ctx, "provider", args, handler)
+}
+
+func servePage(ctx context.Context, args []string) error {
+	return serveAt(ctx, "page", args, page.Handler())
+}
+
+func serveAt(ctx context.Context, name string, args []string, handler http.Handler) error {
+	flags := flag.NewFlagSet(name, flag.ExitOnError)
+	address := flags.String("listen", "127.0.0.1:8081", "address to listen on")
+	_ = flags.Parse(args) // It exits on an error.
+	return serve(ctx, *address, handler)
 }
 
 func serveService(ctx context.Context, args []string) error {

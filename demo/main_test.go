@@ -53,8 +53,8 @@ func TestUp(t *testing.T) {
 			commands = append(commands, lines.Text())
 		}
 	}
-	if len(commands) != 3 {
-		t.Fatalf("got %d lines to try, want 3: %q", len(commands), commands)
+	if len(commands) != 4 {
+		t.Fatalf("got %d lines to try, want 4: %q", len(commands), commands)
 	}
 	out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.Join(commands, "; echo ----; ")).Output()
 	if err != nil {
@@ -65,6 +65,7 @@ func TestUp(t *testing.T) {
 		`^ey[\w-]+\.[\w-]+\.[\w-]+\n$`,
 		`^HTTP/1.1 200 OK\r\n(?s:.*)"X-User-Id": \[\s*"ada"`,
 		`^HTTP/1.1 200 OK\r\n(?s:.*)Authorization: Bearer ey(?s:.*)"X-User-Id": \[\s*"ada"`,
+		`^HTTP/1.1 200 OK\r\n(?s:.*)"X-User-Id": \[\s*"ada"`,
 	} {
 		if !regexp.MustCompile(want).MatchString(parts[i]) {
 			t.Errorf("line %d\n%s\nprinted\n%s\nwant %s", i+1, commands[i], parts[i], want)

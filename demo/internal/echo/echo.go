@@ -4,8 +4,13 @@ package echo
 
 import (
 	"encoding/json"
+	"fmt"
 	"log"
 	"net/http"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
 )
 
 // Answer is the service's answer to every request.
@@ -16,13 +21,40 @@ type Answer struct {
 	Headers http.Header `json:"headers"`
 }
 
-// Handler is one instance of the service.
+// Handler is one instance of the service. It answers a WebSocket's handshake with a stream of ticks, one a second.
 func Handler(instance string, logger *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		logger.Printf("service %s: %s %q for user %q", instance, r.Method, r.URL.Path, r.Header.Get("X-User-Id"))
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			tick(w, r, instance)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		encoder := json.NewEncoder(w)
 		encoder.SetIndent("", "  ")
 		_ = encoder.Encode(Answer{instance, r.Header}) // An error here is a client that has gone.
 	})
+}
+
+// tick counts the seconds for a client until its connection is cut.
+func tick(w http.ResponseWriter, r *http.Request, instance string) {
+	conn, err := websocket.Accept(w, r, nil) // By default, only from pages of its own host.
+	if err != nil {
+		return // Accept has answered.
+	}
+	defer conn.CloseNow() //nolint:errcheck // There is nobody to tell.
+	ctx := conn.CloseRead(r.Context())
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for second := 0; ; second++ {
+		text := fmt.Sprintf("instance %s, for %s: %d s", instance, r.Header.Get("X-User-Id"), second)
+		if conn.Write(ctx, websocket.MessageText, []byte(text)) != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }

@@ -190,6 +190,12 @@ func (g *Gateway) Reload(ctx context.Context, dynamic any) error {
 	return g.ready(ctx)
 }
 
+// Kill ends Traefik at once, in the middle of whatever it does. What was made for it stays until [Gateway.Stop].
+func (g *Gateway) Kill() {
+	_ = g.cmd.Process.Kill()
+	<-g.exited
+}
+
 // Stop ends Traefik, gracefully if it can, and removes what was made for it.
 func (g *Gateway) Stop() {
 	g.stop.Do(func() {
