@@ -3,7 +3,6 @@ package attacks
 import (
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -158,7 +157,11 @@ func publicOctets(t *testing.T, kind string) map[string][]byte {
 		all["the modulus"] = public.N.Bytes()
 		all["the PKCS #1 PEM (CVE-2023-48223)"] = []byte(minted.PEM(t, "PKCS1 public", key))
 	case *ecdsa.PublicKey:
-		all["the point (CVE-2024-33663)"] = elliptic.MarshalCompressed(public.Curve, public.X, public.Y)
+		point, err := public.Bytes() // 4, x, y (SEC 1 2.3.3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all["the point (CVE-2024-33663)"] = append([]byte{2 | point[len(point)-1]&1}, point[1:1+len(point)/2]...)
 	default:
 		all["the x"] = []byte(minted.PublicJWK(t, key)["x"].(string))
 	}
