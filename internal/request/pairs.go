@@ -19,7 +19,7 @@ type PairFinder struct {
 }
 
 // maxAlike is how many pairs that begin like the name are looked at.
-const maxAlike = 50
+const maxAlike = 16
 
 // ErrTooMany is the error of a text in which more pairs begin like the name than are looked at.
 var ErrTooMany = errors.New("there are more pairs that begin like the name than are looked at")
