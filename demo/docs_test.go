@@ -25,6 +25,7 @@ import (
 
 	"github.com/slidingjwt/slidingjwt/demo/internal/echo"
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
+	"github.com/slidingjwt/slidingjwt/demo/internal/signing"
 )
 
 // text is a file of the repository by its path.
@@ -145,9 +146,16 @@ func TestDocumentedYAML(t *testing.T) {
 		routers[name] = map[string]any{"rule": "PathPrefix(`/" + name + "/`)", "middlewares": []string{name}, "service": "ping@internal"}
 		middlewares[name] = map[string]any{"plugin": map[string]any{"slidingjwt": complete(block["options"].(map[string]any))}}
 	}
+	keys := filepath.Join(t.TempDir(), "keys.json")
+	if _, err := signing.Key(keys); err != nil {
+		t.Fatal(err)
+	}
 	g := startGateway(t, gateway.Options{
 		Dynamic: map[string]any{"http": map[string]any{"routers": routers, "middlewares": middlewares}},
-		Env:     []string{"SESSION_SECRET=" + strings.Repeat("s", 32), "DEMO_KEY=/nowhere/key.pem"},
+		Env: []string{
+			"SESSION_SECRET=" + strings.Repeat("s", 32),
+			"DEMO_KEYS=" + keys, "DEMO_LOGIN=http://127.0.0.1:1", "DEMO_PROVIDER=http://127.0.0.1:1",
+		},
 	})
 	for name, block := range blocks {
 		if resp := ask(t, g.URL(), http.MethodGet, "/"+name+"/", nil, ""); resp.status == http.StatusNotFound {
