@@ -21,11 +21,11 @@ type Answer struct {
 	Headers http.Header `json:"headers"`
 }
 
-// Handler is one instance of the service. It answers a WebSocket's handshake with a stream of ticks, one a second.
+// Handler is one instance of the service. At /stream a WebSocket is sent a tick every second.
 func Handler(instance string, logger *log.Logger) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		logger.Printf("service %s: %s %q for user %q", instance, r.Method, r.URL.Path, r.Header.Get("X-User-Id"))
-		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		if r.URL.Path == "/stream" && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 			tick(w, r, instance)
 			return
 		}
