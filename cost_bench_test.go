@@ -18,8 +18,8 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
-// costly is a request that a stranger shapes so that refusing it takes as long as can be. Whatever it is, up to 64 KiB of
-// it, the work before a signature is checked costs at most four times what a forged token of ordinary size does.
+// costly is a request that a stranger shapes so that refusing it takes as long as can be. The aim: whatever
+// it is, up to 64 KiB of it, the work before a signature is checked costs at most four times what a forged token of ordinary size does.
 type costly struct {
 	name, method, target string // GET and / by default
 	header               http.Header
