@@ -491,6 +491,11 @@ func costlyParts() []shape {
 		{name: "1,000 fields", method: http.MethodPost, fields: [][2]string{form}, body: filled("a&", 2000)},
 		{name: "1,000 fields of 60 letters", method: http.MethodPost, fields: [][2]string{form}, body: filled(filled("a", 60)+"&", shapeRoom)},
 		{name: "1,000 fields of the token's name, with percents", method: http.MethodPost, fields: [][2]string{form}, body: filled("%61ccess%5Ftoken=&", 17000)},
+		{
+			name: "80 names, 99 connection options, 15 cookies, 15 parameters, 15 fields", method: http.MethodPost,
+			query: "?" + filled("access_token=&", 15*14), body: filled("access_token=&", 15*14),
+			fields: append(names("X-Us%05x", 80*13), form, [2]string{"Connection", filled("X_User_Id,", 990)}, [2]string{"Cookie", filled("session=; ", 150)}),
+		},
 		{name: "64 KiB of fields", method: http.MethodPost, fields: [][2]string{form}, body: filled("a&", shapeRoom)},
 		{name: "a field of 64 KiB", method: http.MethodPost, fields: [][2]string{form}, body: "access_token=" + filled("%61", shapeRoom)},
 		{name: "a form in chunks of a byte", method: http.MethodPost, fields: [][2]string{form}, body: strings.Repeat(chunked+"a\r\n", 10_000) + "0\r\n\r\n"},
