@@ -27,9 +27,9 @@ screenshots: # the pictures of the demo's page in the readme; needs Chromium
 
 .PHONY: test
 test: # the plugin's own tests, compiled and interpreted, then those that need the real gateway
-	BOTHWAYS=native go test $(RACE) -shuffle=on ./... # Of the interpreter, the race detector reports types that are built on a first call.
-	go test -shuffle=on ./...
-	cd demo && go run . traefik && go test -count=1 ./... # Go's cache of results does not see the plugin, which is another module
+	BOTHWAYS=native go test $(RACE) -shuffle=on -timeout 30m ./... # Of the interpreter, the race detector reports types that are built on a first call.
+	go test -shuffle=on -timeout 30m ./...
+	cd demo && go run . traefik && go test -count=1 -timeout 30m ./... # Go's cache of results does not see the plugin, which is another module
 
 .PHONY: conformance
 conformance: # vectors and implementations by others, and the table of attacks: what agrees, and why the rest does not
