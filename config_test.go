@@ -210,7 +210,7 @@ func TestRefusedOptions(t *testing.T) {
 		// What needs something else.
 		{"renew without a key that signs", alone(renew("before", "5m").With(options{"publicKey": public})), []string{"renew.before: needs a key that can sign"}},
 		{"renew with public JWKs", alone(renew("before", "5m").With(options{"jwksFile": minted.JWKSet(t, minted.PublicJWK(t, ec))})), []string{"renew.before: needs a key that can sign"}},
-		{"renew with somebody else's keys", alone(renew("before", "5m").With(options{"jwksUrl": "https://a.example/keys"})), []string{"renew.before: needs a key that can sign"}},
+		{"renew without a key that signs", alone(renew("before", "5m").With(options{"jwksUrl": "https://a.example/keys"})), []string{"renew.before: needs a key that can sign"}},
 		{"issue without a key that signs", alone(issue(options{"publicKey": public})), []string{"issue: needs a key that can sign"}},
 		{"renew with a key that is wrong", alone(renew("before", "5m").With(options{"privateKey": "x"})), []string{"privateKey: there is no PEM key in it"}},
 		{"renew.lifetime without before", renew("lifetime", "5m"), []string{"renew.before: required"}},
@@ -229,7 +229,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"issue with publishJwks", alone(issue(options{"publishJwks": true, "privateKey": private})), []string{"issue: cannot be combined with publishJwks"}},
 		{"publishJwks with a secret", options{"publishJwks": true}, []string{"publishJwks: needs an asymmetric key of your own"}},
 		{"publishJwks with a publicKey", alone(options{"publishJwks": true, "publicKey": public}), []string{"publishJwks: needs an asymmetric key of your own"}},
-		{"publishJwks with somebody else's keys", alone(options{"publishJwks": true, "jwksUrl": "https://a.example/keys"}), []string{"publishJwks: needs an asymmetric key of your own"}},
+		{"publishJwks without a key of your own", alone(options{"publishJwks": true, "jwksUrl": "https://a.example/keys"}), []string{"publishJwks: needs an asymmetric key of your own"}},
 
 		// Cookies.
 		{"cookie without a name", cookie("domain", "example.com"), []string{"cookie.name: required"}},
@@ -245,7 +245,7 @@ func TestRefusedOptions(t *testing.T) {
 		{"__host- without secure", cookie("name", "__host-a", "secure", "false"), []string{`cookie.name: "__host-a" needs`}},
 		{"__Secure- without secure", cookie("name", "__Secure-a", "secure", "false"), []string{`cookie.name: "__Secure-a" needs cookie.secure`}},
 
-		// Somebody else's keys.
+		// Keys of external issuers.
 		{"jwksUrl relative", options{"jwksUrl": "keys"}, []string{`jwksUrl: "keys" is not an absolute http(s) URL`}},
 		{"jwksUrl without a host", options{"jwksUrl": "https:///keys"}, []string{`jwksUrl: "https:///keys"`}},
 		{"jwksUrl of another scheme", options{"jwksUrl": "file:///etc/keys"}, []string{`jwksUrl: "file:///etc/keys"`}},

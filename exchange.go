@@ -79,7 +79,7 @@ func mappedClaims(p *problems, paths map[string]string) []mappedClaim {
 		path := paths[name]
 		hasSubject = hasSubject || name == "sub"
 		if unmappable[name] {
-			p.add("exchange.claims: %q is the gateway's to set", name)
+			p.add("exchange.claims: %q is set by the gateway", name)
 		}
 		if name == "" || strings.TrimSpace(path) == "" {
 			p.add("exchange.claims: %q from %q: a claim's name or path is empty", name, path)
@@ -131,7 +131,7 @@ func exchanging(in *instance, name string) http.HandlerFunc {
 }
 
 // presentedToken finds the token to exchange. Another site's page must not make a browser take a session cookie: it could
-// log the user in as somebody else (login CSRF). The cookie itself is not read: compile sets no finder for it.
+// log the user in as another user (login CSRF). The cookie itself is not read: compile sets no finder for it.
 func presentedToken(s *settings, req *http.Request) (string, *refusal) {
 	switch {
 	case isExcessive(s, req):
@@ -225,7 +225,7 @@ func authTimeOf(v *verified, all map[string]any, now time.Duration) (time.Durati
 	return authTime.Truncate(time.Second), nil
 }
 
-// exchangedClaims are the new token's: what is mapped, and what is the gateway's.
+// exchangedClaims are the new token's: the mapped ones, and those that the gateway sets.
 func exchangedClaims(s *settings, token string, all map[string]any, now, expires, authTime time.Duration) (string, *refusal) {
 	issued := map[string]any{}
 	for _, mapped := range s.exchange.mapped {

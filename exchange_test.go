@@ -80,7 +80,7 @@ func answered(t testing.TB, rec *httptest.ResponseRecorder) (token string, expir
 	return token, expiresIn
 }
 
-// What is in the new token: the mapped claims as they were, and the gateway's.
+// What is in the new token: the mapped claims as they were, and those that the gateway sets.
 func TestExchangedClaims(t *testing.T) {
 	// IAT is the presented token's iat; NOW, EXP and ID are what the new one has, HASH is a sid made of the token. The claims are in
 	// the order of their names.
@@ -123,7 +123,7 @@ func TestExchangedClaims(t *testing.T) {
 		{"the subject under two names", more(map[string]any{"user": "sub"}), nil, strings.Replace(usual, "}", `,"user":"ada"}`, 1), 900},
 		{"the provider's times and names", nil, claims{"jti": "theirs", "nbf": raw("1"), "azp": "x", "client_id": "x", "idp": "https://other.example"}, usual, 900},
 		{
-			"from the gateway's names, under others", more(map[string]any{"of": "iss", "upstream": "sid"}), nil,
+			"from the names that the gateway sets, under others", more(map[string]any{"of": "iss", "upstream": "sid"}), nil,
 			`{"aud":["api"],"auth_time":IAT,` + rest + `,"of":"https://provider.example","sid":"login 1","sub":"ada","upstream":"login 1"}`, 900,
 		},
 		{"several audiences", with(map[string]any{"audience": []any{"api", "shop"}}), nil, strings.Replace(usual, `["api"]`, `["api","shop"]`, 1), 900},
@@ -582,13 +582,13 @@ func TestExchangeOptions(t *testing.T) {
 		{"no sub", exchange(map[string]any{"claims": map[string]any{"mail": "email"}}), []string{"exchange.claims: needs sub, which says whose the session is"}},
 		{"a sub from nowhere", exchange(map[string]any{"claims": map[string]any{"sub": " "}}), []string{`exchange.claims: "sub" from " ": a claim's name or path is empty`}},
 		{"a claim without a name", exchange(map[string]any{"claims": map[string]any{"sub": "sub", "": "a"}}), []string{`exchange.claims: "" from "a": a claim's name or path is empty`}},
-		{"what is the gateway's", exchange(map[string]any{"claims": map[string]any{
+		{"claims that the gateway sets", exchange(map[string]any{"claims": map[string]any{
 			"sub": "sub", "iss": "iss", "aud": "aud", "iat": "iat", "exp": "exp", "nbf": "nbf", "jti": "jti", "auth_time": "auth_time", "sid": "sid", "idp": "idp", "cnf": "cnf",
 		}}), []string{
-			`exchange.claims: "aud" is the gateway's to set`, `exchange.claims: "auth_time" is the gateway's to set`, `exchange.claims: "cnf" is the gateway's to set`,
-			`exchange.claims: "exp" is the gateway's to set`, `exchange.claims: "iat" is the gateway's to set`, `exchange.claims: "idp" is the gateway's to set`,
-			`exchange.claims: "iss" is the gateway's to set`, `exchange.claims: "jti" is the gateway's to set`, `exchange.claims: "nbf" is the gateway's to set`,
-			`exchange.claims: "sid" is the gateway's to set`,
+			`exchange.claims: "aud" is set by the gateway`, `exchange.claims: "auth_time" is set by the gateway`, `exchange.claims: "cnf" is set by the gateway`,
+			`exchange.claims: "exp" is set by the gateway`, `exchange.claims: "iat" is set by the gateway`, `exchange.claims: "idp" is set by the gateway`,
+			`exchange.claims: "iss" is set by the gateway`, `exchange.claims: "jti" is set by the gateway`, `exchange.claims: "nbf" is set by the gateway`,
+			`exchange.claims: "sid" is set by the gateway`,
 		}},
 		{"durations", exchange(map[string]any{"claims": sub, "lifetime": "x", "maxAge": "0s"}), []string{`exchange.lifetime: "x" is not a duration (for example 5m or 300)`, `exchange.maxAge: "0s" is less than 1s`}},
 		{"without claims", exchange(map[string]any{"lifetime": "5m"}), []string{"exchange.claims: required when another exchange option is set"}},

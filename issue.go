@@ -139,7 +139,7 @@ func (w *issuingWriter) issue(h http.Header, lines []string) error {
 	return nil
 }
 
-// issuedClaims completes the service's claims. The issuer, the times and the ID are the gateway's, whatever the service says.
+// issuedClaims completes the service's claims. The gateway sets the issuer, the times and the ID, whatever the service says.
 func issuedClaims(s *settings, text string, now, expires time.Duration) (string, error) {
 	all, err := jose.StrictObject([]byte(text))
 	if err != nil {

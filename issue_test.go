@@ -139,7 +139,7 @@ var issueOptions = options{
 }
 
 func TestIssuedClaims(t *testing.T) {
-	const ours = `"aud":["api","web"],"auth_time":NOW,"exp":EXP,"iat":NOW,"iss":"https://login.example","jti":"ID","sid":"SID"`
+	const added = `"aud":["api","web"],"auth_time":NOW,"exp":EXP,"iat":NOW,"iss":"https://login.example","jti":"ID","sid":"SID"`
 	tests := []struct {
 		name    string
 		options options
@@ -148,21 +148,21 @@ func TestIssuedClaims(t *testing.T) {
 		want    string // the claims in the order of their names
 		expires float64
 	}{
-		{"a subject", nil, `{"sub":"ada"}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"sub":"ada"}`, 600},
-		{"nothing", nil, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 600},
-		{"white space", nil, ` { "sub" : "ada" } `, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"sub":"ada"}`, 600},
-		{"what is the gateway's", nil, `{"iss":"https://evil.example","iat":1,"exp":9999999999,"jti":"mine","sid":"mine","auth_time":9999999999,"sub":"ada"}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"sub":"ada"}`, 600},
-		{"what is the gateway's, of other types", nil, `{"iss":1,"iat":"x","exp":null,"jti":[],"sid":1,"auth_time":{}}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 600},
-		{"an escaped name of what is the gateway's", nil, `{"\u0065xp":9999999999}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 600},
-		{"one's own aud", nil, `{"aud":"api"}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":"api",` + strings.TrimPrefix(ours, `"aud":["api","web"],`) + `}`, 600},
-		{"one's own list of aud", nil, `{"aud":["web","other"]}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":["web","other"],` + strings.TrimPrefix(ours, `"aud":["api","web"],`) + `}`, 600},
-		{"numbers and nested claims", nil, `{"z":{"n":9007199254740993,"f":1.50},"y":[true,null,"é"]}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `,"y":[true,null,"é"],"z":{"f":1.50,"n":9007199254740993}}`, 600},
+		{"a subject", nil, `{"sub":"ada"}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `,"sub":"ada"}`, 600},
+		{"nothing", nil, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `}`, 600},
+		{"white space", nil, ` { "sub" : "ada" } `, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `,"sub":"ada"}`, 600},
+		{"claims that the gateway sets", nil, `{"iss":"https://evil.example","iat":1,"exp":9999999999,"jti":"mine","sid":"mine","auth_time":9999999999,"sub":"ada"}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `,"sub":"ada"}`, 600},
+		{"claims that the gateway sets, of other types", nil, `{"iss":1,"iat":"x","exp":null,"jti":[],"sid":1,"auth_time":{}}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `}`, 600},
+		{"an escaped name of a claim that the gateway sets", nil, `{"\u0065xp":9999999999}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `}`, 600},
+		{"an aud of the service", nil, `{"aud":"api"}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":"api",` + strings.TrimPrefix(added, `"aud":["api","web"],`) + `}`, 600},
+		{"a list of aud of the service", nil, `{"aud":["web","other"]}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":["web","other"],` + strings.TrimPrefix(added, `"aud":["api","web"],`) + `}`, 600},
+		{"numbers and nested claims", nil, `{"z":{"n":9007199254740993,"f":1.50},"y":[true,null,"é"]}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `,"y":[true,null,"é"],"z":{"f":1.50,"n":9007199254740993}}`, 600},
 		{"no issuer and audience", options{"issuer": "", "audience": []string{}}, `{"sub":"ada","iss":"https://evil.example"}`, `{"alg":"HS256","typ":"JWT"}`, `{"auth_time":NOW,"exp":EXP,"iat":NOW,"jti":"ID","sid":"SID","sub":"ada"}`, 600},
-		{"token type", options{"tokenType": "session+jwt"}, `{}`, `{"alg":"HS256","typ":"session+jwt"}`, `{` + ours + `}`, 600},
-		{"algorithm", options{"algorithms": []string{"HS512"}}, `{}`, `{"alg":"HS512","typ":"JWT"}`, `{` + ours + `}`, 600},
-		{"lifetime by default", options{"issue": map[string]any{"header": "X-Issue-Claims"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 900},
-		{"lifetime beyond the session", options{"renew": map[string]any{"maxSession": "5m"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + ours + `}`, 300},
-		{"private key", options{"privateKey": minted.PEM(t, "PKCS8", minted.Key(t, "P-256"))}, `{}`, `{"alg":"ES256","kid":"` + minted.Thumbprint(t, minted.Key(t, "P-256")) + `","typ":"JWT"}`, `{` + ours + `}`, 600},
+		{"token type", options{"tokenType": "session+jwt"}, `{}`, `{"alg":"HS256","typ":"session+jwt"}`, `{` + added + `}`, 600},
+		{"algorithm", options{"algorithms": []string{"HS512"}}, `{}`, `{"alg":"HS512","typ":"JWT"}`, `{` + added + `}`, 600},
+		{"lifetime by default", options{"issue": map[string]any{"header": "X-Issue-Claims"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `}`, 900},
+		{"lifetime beyond the session", options{"renew": map[string]any{"maxSession": "5m"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `}`, 300},
+		{"private key", options{"privateKey": minted.PEM(t, "PKCS8", minted.Key(t, "P-256"))}, `{}`, `{"alg":"ES256","kid":"` + minted.Thumbprint(t, minted.Key(t, "P-256")) + `","typ":"JWT"}`, `{` + added + `}`, 600},
 	}
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {

@@ -484,7 +484,7 @@ func TestKeyFiles(t *testing.T) {
 				t.Errorf("got %s, want 503 keys_unavailable", got)
 			}
 		})
-		run("no longer ours", func(t *testing.T) {
+		run("no longer an own key", func(t *testing.T) {
 			name := writeFile(t, filepath.Join(t.TempDir(), "keys.json"), minted.JWKSet(t, minted.PublicJWK(t, a)))
 			handler, _ := e.Middleware(t, options{"signingSecret": minted.Secret, "jwksFile": name, "publicKey": minted.PEM(t, "PKIX", a), "renew": map[string]any{"before": "50%"}})
 			now := time.Now().Unix()
@@ -494,7 +494,7 @@ func TestKeyFiles(t *testing.T) {
 			}
 			writeFile(t, name, minted.JWKSet(t, minted.PublicJWK(t, b)))
 			bothways.Eventually(t, handler, byB, "served")
-			// The key is still there, but as somebody else's: what is remembered of the token changes with it.
+			// The key is still there, but no longer as an own one: what is remembered of the token changes with it.
 			rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(due), nil)
 			if got := rec.Header().Get("Authorization"); rec.Code != http.StatusOK || got != "" {
 				t.Errorf("got %d and the renewed token %q, want 200 and none", rec.Code, got)

@@ -320,7 +320,7 @@ func TestKeyWithoutKeyID(t *testing.T) {
 	})
 }
 
-// What our own keys can answer waits for no endpoint.
+// What your own keys can answer waits for no endpoint.
 func TestOwnKeysNeverWait(t *testing.T) {
 	pair := minted.Key(t, "P-256")
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
@@ -390,16 +390,16 @@ func TestTrustedIssuers(t *testing.T) {
 			{"a under its key", es256(t, "1", a, from("a")), "served"},
 			{"a without a kid", es256(t, "", a, from("a")), "served"},
 			{"a under b's key", es256(t, "1", b, from("a")), "401 bad_signature"},
-			{"a under our secret", minted.HS256(minted.Segment(t, claims{"alg": "HS256"}) + "." + minted.Segment(t, from("a"))), "401 wrong_algorithm"},
+			{"a under the own secret", minted.HS256(minted.Segment(t, claims{"alg": "HS256"}) + "." + minted.Segment(t, from("a"))), "401 wrong_algorithm"},
 			{"a under jwksUrl's key", es384(from("a")), "401 wrong_algorithm"},
 			{"b under its key", es256(t, "1", b, from(issuerB)), "served"},
 			{"b under a's key", es256(t, "1", a, from(issuerB)), "401 bad_signature"},
 			{"b with a slash more", es256(t, "1", b, from(issuerB+"/")), "401 wrong_algorithm"},
 			{"nobody under a's key", es256(t, "1", a, from(nil)), "401 wrong_algorithm"},
-			{"our issuer under a's key", es256(t, "1", a, from("https://own.example")), "401 wrong_algorithm"},
-			{"our issuer under our secret", minted.Token(t, from("https://own.example")), "served"},
-			{"our issuer under jwksUrl's key", es384(from("https://own.example")), "served"},
-			{"another issuer under our secret", minted.Token(t, from("A")), "401 wrong_issuer"},
+			{"own issuer under a's key", es256(t, "1", a, from("https://own.example")), "401 wrong_algorithm"},
+			{"own issuer under the own secret", minted.Token(t, from("https://own.example")), "served"},
+			{"own issuer under jwksUrl's key", es384(from("https://own.example")), "served"},
+			{"another issuer under the own secret", minted.Token(t, from("A")), "401 wrong_issuer"},
 		} {
 			for range 2 { // The second time it is remembered.
 				rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(test.token), nil)
@@ -412,7 +412,7 @@ func TestTrustedIssuers(t *testing.T) {
 		endpointB.WantFetches(t, 1)
 		rest.WantFetches(t, 1)
 
-		// Somebody else's session is not ours to prolong.
+		// An external issuer's session is not renewed.
 		due := claims{"iat": time.Now().Unix() - 1800, "exp": time.Now().Unix() + 1800}
 		for name, line := range map[string]string{
 			"a trusted issuer's": es256(t, "1", a, from("a").With(due)), "jwksUrl's": es384(from("https://own.example").With(due)),
@@ -424,7 +424,7 @@ func TestTrustedIssuers(t *testing.T) {
 		}
 		rec := bothways.Send(t, handler, "GET", "/", bothways.Bearer(minted.Token(t, from("https://own.example").With(due))), nil)
 		if rec.Header().Get("Authorization") == "" {
-			t.Error("our own token was not renewed")
+			t.Error("the token of the own issuer was not renewed")
 		}
 	})
 }

@@ -265,14 +265,14 @@ func TestRenewedType(t *testing.T) {
 	})
 }
 
-// Keys from a URL never make a token ours, whatever kid they claim; a rotation drains by itself.
+// Keys from a URL never get a token renewed, whatever kid they claim; a rotation drains by itself.
 func TestRenewedByKey(t *testing.T) {
-	ours, old, theirs := minted.Key(t, "P-256"), minted.Key(t, "P-256 of a stranger"), minted.Key(t, "P-384")
+	current, old, external := minted.Key(t, "P-256"), minted.Key(t, "P-256 of a stranger"), minted.Key(t, "P-384")
 	remote := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(rw, minted.JWKSet(t, minted.PublicJWK(t, theirs).With(jwk{"kid": "a"}), minted.PublicJWK(t, ours).With(jwk{"kid": "a"})))
+		_, _ = io.WriteString(rw, minted.JWKSet(t, minted.PublicJWK(t, external).With(jwk{"kid": "a"}), minted.PublicJWK(t, current).With(jwk{"kid": "a"})))
 	}))
 	defer remote.Close()
-	own := minted.JWKSet(t, minted.PrivateJWK(t, ours).With(jwk{"kid": "a"}), minted.PublicJWK(t, old).With(jwk{"kid": "b"}))
+	own := minted.JWKSet(t, minted.PrivateJWK(t, current).With(jwk{"kid": "a"}), minted.PublicJWK(t, old).With(jwk{"kid": "b"}))
 	tests := []struct {
 		name    string
 		options options
@@ -281,18 +281,18 @@ func TestRenewedByKey(t *testing.T) {
 		claims  claims
 		want    string // the renewed token's kid; empty: none
 	}{
-		{"our first key", options{"jwksFile": own}, ours, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
-		{"our old key", options{"jwksFile": own}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
-		{"our old key, no kid", options{"jwksFile": own}, old, claims{"alg": "ES256"}, nil, "a"},
-		{"our old secret", options{"jwksFile": own, "signingSecret": minted.Secret}, []byte(minted.Secret), claims{"alg": "HS256"}, nil, "a"},
+		{"the first key", options{"jwksFile": own}, current, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
+		{"the old key", options{"jwksFile": own}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
+		{"the old key, no kid", options{"jwksFile": own}, old, claims{"alg": "ES256"}, nil, "a"},
+		{"the old secret", options{"jwksFile": own, "signingSecret": minted.Secret}, []byte(minted.Secret), claims{"alg": "HS256"}, nil, "a"},
 		{"publicKey that is in jwksFile too", options{"jwksFile": own, "publicKey": minted.PEM(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "b"}, nil, "a"},
 		{"publicKey that is in jwksFile too, another kid", options{"jwksFile": own, "publicKey": minted.PEM(t, "PKIX", old)}, old, claims{"alg": "ES256", "kid": "c"}, nil, ""},
-		{"jwksUrl", options{"jwksFile": own, "jwksUrl": remote.URL}, theirs, claims{"alg": "ES384", "kid": "a"}, nil, ""},
-		{"our key in jwksUrl too", options{"jwksFile": own, "jwksUrl": remote.URL}, ours, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
-		{"our key, by the URL alone", options{"signingSecret": minted.Secret, "jwksUrl": remote.URL}, ours, claims{"alg": "ES256", "kid": "a"}, nil, ""},
-		{"trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, theirs, claims{"alg": "ES384", "kid": "a"}, claims{"iss": "x"}, ""},
-		{"trusted issuer with our key", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, ours, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "x"}, ""},
-		{"beside a trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, ours, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "y"}, "a"},
+		{"jwksUrl", options{"jwksFile": own, "jwksUrl": remote.URL}, external, claims{"alg": "ES384", "kid": "a"}, nil, ""},
+		{"the key in jwksUrl too", options{"jwksFile": own, "jwksUrl": remote.URL}, current, claims{"alg": "ES256", "kid": "a"}, nil, "a"},
+		{"the key, by the URL alone", options{"signingSecret": minted.Secret, "jwksUrl": remote.URL}, current, claims{"alg": "ES256", "kid": "a"}, nil, ""},
+		{"trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, external, claims{"alg": "ES384", "kid": "a"}, claims{"iss": "x"}, ""},
+		{"trusted issuer with the own key", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, current, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "x"}, ""},
+		{"beside a trusted issuer", options{"jwksFile": own, "trustedIssuers": []any{map[string]any{"issuer": "x", "jwksUrl": remote.URL}}}, current, claims{"alg": "ES256", "kid": "a"}, claims{"iss": "y"}, "a"},
 	}
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		for _, test := range tests {
@@ -635,7 +635,7 @@ func TestWriterIsHandedOn(t *testing.T) {
 	})
 }
 
-// A service that clears the cookie wins: its line follows ours.
+// A service that clears the cookie wins: its line follows the gateway's.
 func TestServiceClearsCookie(t *testing.T) {
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
 		handler, service := e.Middleware(t, sourceOptions.With(options{"renew": map[string]any{"before": "99%"}}))
@@ -645,7 +645,7 @@ func TestServiceClearsCookie(t *testing.T) {
 		rec := bothways.Send(t, handler, "POST", "/logout", http.Header{"Cookie": {"session=" + minted.Token(t, minted.Due())}}, nil)
 		got := rec.Header()["Set-Cookie"]
 		if len(got) != 2 || !strings.HasPrefix(got[0], "session=ey") || got[1] != "session=; Path=/; Max-Age=0" {
-			t.Errorf("got %q, want ours and then the service's", got)
+			t.Errorf("got %q, want the gateway's and then the service's", got)
 		}
 	})
 }

@@ -128,8 +128,8 @@ func standInForGo(t *testing.T) {
 // stage, which an engine without BuildKit keeps, can be found and removed as well.
 const standIn = "slidingjwt.stand-in"
 
-// hasImage reports whether the engine has an image that is not one of ours, left by a test that
-// was killed.
+// hasImage reports whether the engine has an image other than a stand-in that a killed test
+// left behind.
 func hasImage(t *testing.T, name string) bool {
 	t.Helper()
 	label := `{{index .Config.Labels "` + standIn + `"}}`

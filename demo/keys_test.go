@@ -285,17 +285,17 @@ func TestUnknownKeyIDs(t *testing.T) {
 }
 
 // TestProviderDownAtStart starts a gateway whose provider does not answer: neither the start nor a reload waits for
-// it, our own tokens are served, the provider's get 503, and pass soon after it is there.
+// it, tokens under your own keys are served, the provider's get 503, and pass soon after it is there.
 func TestProviderDownAtStart(t *testing.T) {
 	t.Parallel()
-	own, theirs := newKidKey(t, "own"), newKidKey(t, "theirs")
+	own, external := newKidKey(t, "own"), newKidKey(t, "external")
 	up := make(chan struct{})
 	var fetches atomic.Int64
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fetches.Add(1)
 		select {
 		case <-up:
-			_, _ = io.WriteString(w, keySetText(t, false, theirs)) // The client has gone.
+			_, _ = io.WriteString(w, keySetText(t, false, external)) // The client has gone.
 		case <-r.Context().Done():
 		}
 	}))
@@ -307,7 +307,7 @@ func TestProviderDownAtStart(t *testing.T) {
 	if got := fetches.Load(); got != 0 {
 		t.Errorf("got %d fetches at the start, want none before a token needs one", got)
 	}
-	got, header := outcome(http.DefaultClient, g.URL(), theirs.token(t, nil))
+	got, header := outcome(http.DefaultClient, g.URL(), external.token(t, nil))
 	if got != "503 keys_unavailable" || header.Get("Retry-After") == "" {
 		t.Errorf("got %s with %v, want 503 keys_unavailable with Retry-After", got, header)
 	}
@@ -318,7 +318,7 @@ func TestProviderDownAtStart(t *testing.T) {
 		got, _ := outcome(client, g.URL(), own.token(t, nil))
 		valid.add(got)
 		if took := time.Since(start); took > 1500*time.Millisecond {
-			t.Errorf("a token of our own took %s", took)
+			t.Errorf("a token under the own key took %s", took)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}, 1)
@@ -333,7 +333,7 @@ func TestProviderDownAtStart(t *testing.T) {
 	close(up)
 	start := time.Now()
 	poll(t, func() bool {
-		got, _ := outcome(http.DefaultClient, g.URL(), theirs.token(t, nil))
+		got, _ := outcome(http.DefaultClient, g.URL(), external.token(t, nil))
 		return got == served
 	})
 	t.Logf("served %s after the provider was there, with %d fetches", time.Since(start).Round(time.Millisecond), fetches.Load())
@@ -500,7 +500,7 @@ func (d *keyDir) write(t *testing.T, text string) {
 	}
 }
 
-// TestOwnKeyRotation rotates our own key in the three steps of docs/keys.md, on two gateways under load, with a
+// TestOwnKeyRotation rotates the signing key in the three steps of docs/keys.md, on two gateways under load, with a
 // third that only knows what the first publishes. No valid session meets a 401.
 func TestOwnKeyRotation(t *testing.T) {
 	t.Parallel()

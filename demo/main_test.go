@@ -78,7 +78,7 @@ func TestUp(t *testing.T) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	for lines.Scan() { // The program ends only if somebody reads what it prints.
+	for lines.Scan() { // The program ends only if its output is read.
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after Ctrl-C: %v", err)

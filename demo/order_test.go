@@ -146,12 +146,12 @@ func TestOrder(t *testing.T) {
 		return got
 	}
 
-	const ours, theirs = "Authorization, Token-Expires-In, Session-Expires-In", "X-Total,Authorization,Token-Expires-In,Session-Expires-In"
+	const plain, merged = "Authorization, Token-Expires-In, Session-Expires-In", "X-Total,Authorization,Token-Expires-In,Session-Expires-In"
 	alone := map[string]string{
 		"bearer": "kept", "body": "kept", "cookie": "kept", "cookie beside the service's": "kept",
 		"no-store beside the service's": "kept",
 		"bearer on a failure":           "kept", "refusal": "kept", "clearing of a refused cookie": "kept",
-		"exposed": ours, "origin on a refusal": "", "preflight": "the service",
+		"exposed": plain, "origin on a refusal": "", "preflight": "the service",
 	}
 	tests := []struct {
 		chain string
@@ -168,8 +168,8 @@ func TestOrder(t *testing.T) {
 		{"compress-after", nil},
 		{"headers-before", map[string]string{"preflight": "headers", "origin on a refusal": origin}},
 		{"headers-after", map[string]string{"preflight": "headers"}},
-		{"exposing-before", map[string]string{"exposed": theirs, "preflight": "headers", "origin on a refusal": origin}},
-		{"exposing-after", map[string]string{"exposed": theirs, "preflight": "headers"}},
+		{"exposing-before", map[string]string{"exposed": merged, "preflight": "headers", "origin on a refusal": origin}},
+		{"exposing-after", map[string]string{"exposed": merged, "preflight": "headers"}},
 	}
 	for _, test := range tests {
 		t.Run(test.chain, func(t *testing.T) {

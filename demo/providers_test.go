@@ -133,7 +133,7 @@ func TestProviders(t *testing.T) {
 			poll(t, func() bool { return ask(nil).status != http.StatusNotFound }) // A provider may be slower than the file.
 
 			now := time.Now().Unix()
-			ours := jwt.MapClaims{
+			own := jwt.MapClaims{
 				"iss": "https://login.example.com", "aud": "web", "sub": "ada", "iat": now, "exp": now + 3600,
 				"realm_access": map[string]any{"roles": []string{"guest", "reader"}}, "name": "Zoë",
 			}
@@ -145,13 +145,13 @@ func TestProviders(t *testing.T) {
 			token := func(claims jwt.MapClaims) string {
 				return signed(t, jwt.NewWithClaims(jwt.SigningMethodHS256, claims), []byte(s.secret))
 			}
-			due := token(with(with(ours, "iat", now-3500), "exp", now+100))
+			due := token(with(with(own, "iat", now-3500), "exp", now+100))
 
 			t.Run("no token", func(t *testing.T) {
 				wantProblem(t, ask(nil), http.StatusUnauthorized, "token_missing")
 			})
 			t.Run("a map, a list and a renewal", func(t *testing.T) {
-				resp := ask(http.Header{"Authorization": {"Bearer " + token(ours)}, "X_User_Id": {"mallory"}})
+				resp := ask(http.Header{"Authorization": {"Bearer " + token(own)}, "X_User_Id": {"mallory"}})
 				wantHeaders(t, resp, map[string][]string{"X-User-Id": {"ada"}, "X-User-Roles": {"guest,reader"}, "X-User-Name": {`"Zo\u00eb"`}, "X_User_Id": nil, "Authorization": nil})
 				if resp.renewed() != "" {
 					t.Error("a fresh token was renewed")
@@ -174,13 +174,13 @@ func TestProviders(t *testing.T) {
 				ask := func(claims jwt.MapClaims) response {
 					return ask(http.Header{"Authorization": {"Bearer " + token(claims)}})
 				}
-				wantProblem(t, ask(with(ours, "aud", "other")), http.StatusUnauthorized, "wrong_audience")
-				wantProblem(t, ask(with(ours, "iss", "other")), http.StatusUnauthorized, "wrong_issuer")
-				wantProblem(t, ask(with(ours, "email_verified", false)), http.StatusForbidden, "claims_not_sufficient")
-				wantProblem(t, ask(with(ours, "realm_access", nil)), http.StatusForbidden, "claims_not_sufficient")
+				wantProblem(t, ask(with(own, "aud", "other")), http.StatusUnauthorized, "wrong_audience")
+				wantProblem(t, ask(with(own, "iss", "other")), http.StatusUnauthorized, "wrong_issuer")
+				wantProblem(t, ask(with(own, "email_verified", false)), http.StatusForbidden, "claims_not_sufficient")
+				wantProblem(t, ask(with(own, "realm_access", nil)), http.StatusForbidden, "claims_not_sufficient")
 			})
 			t.Run("a list of blocks: the partner", func(t *testing.T) {
-				theirs := jwt.NewWithClaims(jwt.SigningMethodES256, with(with(with(ours, "iss", "https://partner.example.org"), "iat", now-3500), "exp", now+100))
+				theirs := jwt.NewWithClaims(jwt.SigningMethodES256, with(with(with(own, "iss", "https://partner.example.org"), "iat", now-3500), "exp", now+100))
 				theirs.Header["kid"] = s.key.public["kid"]
 				resp := ask(http.Header{"Authorization": {"Bearer " + signed(t, theirs, s.key.private)}})
 				wantHeaders(t, resp, map[string][]string{"X-User-Id": {"ada"}})

@@ -265,7 +265,7 @@ func TestSources(t *testing.T) {
 		})
 	}
 
-	t.Run("a service's own cookie line follows ours", func(t *testing.T) {
+	t.Run("a service's own cookie line follows the gateway's", func(t *testing.T) {
 		resp := ask(t, g.URL(), http.MethodPost, "/api/logout", map[string]string{"Cookie": cookie, "Answer-With": "Set-Cookie: session=; Path=/; Max-Age=0"}, "")
 		lines := resp.header.Values("Set-Cookie")
 		if len(lines) != 2 || !strings.HasPrefix(lines[0], "session=ey") || lines[1] != "session=; Path=/; Max-Age=0" {

@@ -111,7 +111,7 @@ func TestKeyID(t *testing.T) {
 	}
 	for name, other := range map[string]string{
 		"another key":        bound(minted.PublicJWK(t, minted.Key(t, "RSA of a stranger")), "", true),
-		"of somebody else":   bound(one, "", false),
+		"an external key":    bound(one, "", false),
 		"other algorithms":   bound(one, "RS256 RS384", true),
 		"another kid":        bound(one.With(jwk{"kid": "a"}), "", true),
 		"a kid like a name":  bound(one.With(jwk{"kid": "RS256"}), "", true),

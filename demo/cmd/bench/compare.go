@@ -210,7 +210,7 @@ func startGateway(ctx context.Context, s settings, others map[string]gateway.Plu
 // routes is the gateway's configuration: a router for each way to check a token. Middlewares with different realms
 // share no memory.
 func routes(serviceURL, verifierURL, private, public string) map[string]any {
-	ours := func(realm string, more map[string]any) map[string]any {
+	plugin := func(realm string, more map[string]any) map[string]any {
 		options := map[string]any{"privateKey": private, "realm": realm}
 		maps.Copy(options, more)
 		return middleware(options)
@@ -227,10 +227,10 @@ func routes(serviceURL, verifierURL, private, public string) map[string]any {
 	middlewares := map[string]any{
 		"fixed":       map[string]any{"headers": map[string]any{"customRequestHeaders": fixed}},
 		"empty":       map[string]any{"plugin": map[string]any{"empty": map[string]any{}}},
-		"seen":        ours("seen", nil),
-		"unseen":      ours("unseen", nil),
-		"refused":     ours("refused", nil),
-		"renewing":    ours("renewing", map[string]any{"renew": map[string]any{"before": "2h"}}),
+		"seen":        plugin("seen", nil),
+		"unseen":      plugin("unseen", nil),
+		"refused":     plugin("refused", nil),
+		"renewing":    plugin("renewing", map[string]any{"renew": map[string]any{"before": "2h"}}),
 		"textbook":    map[string]any{"plugin": map[string]any{"textbook": map[string]any{"publicKey": public, "forwardHeaders": forward}}},
 		"forwardauth": map[string]any{"chain": map[string]any{"middlewares": []string{"ask", "strip"}}},
 		"ask":         map[string]any{"forwardAuth": map[string]any{"address": verifierURL, "authResponseHeaders": headers}},

@@ -189,7 +189,7 @@ func writeKeys(file string, n int) (string, error) {
 	return line, os.WriteFile(file, set, 0o600)
 }
 
-// measureCurve measures pairs of a bare target and one of ours.
+// measureCurve measures pairs of a bare target and one with the plugin.
 func measureCurve(ctx context.Context, s settings, size sizes, service *upstream, found *growth, name string, ns []int, targets []*target) error {
 	for _, t := range targets {
 		if err := t.check(ctx, service); err != nil {

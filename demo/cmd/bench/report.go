@@ -22,8 +22,8 @@ func printTable(w io.Writer, found results) {
 }
 
 // style makes a chart readable on a light page and on a dark one.
-const style = `<style>text{font:13px system-ui,sans-serif;fill:#24292f}.soft{fill:#6e7781}.line{stroke:#8c959f}.ours{fill:#1a7f7a}.other{fill:#afb8c1}` +
-	`@media(prefers-color-scheme:dark){text{fill:#e6edf3}.soft{fill:#9198a1}.line{stroke:#6e7681}.ours{fill:#3fb8af}.other{fill:#545d68}}</style>`
+const style = `<style>text{font:13px system-ui,sans-serif;fill:#24292f}.soft{fill:#6e7781}.line{stroke:#8c959f}.plugin{fill:#1a7f7a}.other{fill:#afb8c1}` +
+	`@media(prefers-color-scheme:dark){text{fill:#e6edf3}.soft{fill:#9198a1}.line{stroke:#6e7681}.plugin{fill:#3fb8af}.other{fill:#545d68}}</style>`
 
 // chart draws each row's ratio as a bar.
 func chart(found results) []byte {
@@ -39,7 +39,7 @@ func chart(found results) []byte {
 		y := top + i*height
 		class := "other"
 		if strings.HasPrefix(r.Name, "token") || strings.HasPrefix(r.Name, "refused") || strings.HasPrefix(r.Name, "renewal") {
-			class = "ours"
+			class = "plugin"
 		}
 		length := int(min(r.Ratio, most) * scale)
 		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`, left-8, y+16, html.EscapeString(r.Name))
@@ -92,7 +92,7 @@ func growthChart(found growth) []byte {
 		for j, d := range p.dots {
 			x, y := float64(left)+float64(j)*step, bottom-d.value/p.most*(height-top)
 			fmt.Fprintf(&path, "%.0f,%.0f ", x, y)
-			fmt.Fprintf(&b, `<circle class="ours" cx="%.0f" cy="%.0f" r="4"/><text x="%.0f" y="%.0f" text-anchor="middle">%.3g</text>`, x, y, x, y-10, d.value)
+			fmt.Fprintf(&b, `<circle class="plugin" cx="%.0f" cy="%.0f" r="4"/><text x="%.0f" y="%.0f" text-anchor="middle">%.3g</text>`, x, y, x, y-10, d.value)
 			fmt.Fprintf(&b, `<text class="soft" x="%.0f" y="%d" text-anchor="middle">%s</text>`, x, bottom+18, d.label)
 		}
 		fmt.Fprintf(&b, `<polyline class="line" fill="none" points="%s"/>`, strings.TrimSpace(path.String()))

@@ -15,7 +15,7 @@ const (
 	dynamicDir  = "dynamic"
 	dynamicFile = "gateway.yml"
 
-	// A router of our own answers at markerPath with the generation of the configuration.
+	// An additional router answers at markerPath with the generation of the configuration.
 	marker       = "gateway-generation"
 	markerPath   = "/.gateway-generation"
 	markerHeader = "Gateway-Generation"
@@ -55,9 +55,9 @@ func static(address string, o Options) map[string]any {
 		"experimental": experimental,
 	}
 	for section, value := range o.Static {
-		ours, both := config[section].(map[string]any)
-		if theirs, ok := value.(map[string]any); ok && both {
-			maps.Copy(ours, theirs)
+		base, both := config[section].(map[string]any)
+		if more, ok := value.(map[string]any); ok && both {
+			maps.Copy(base, more)
 		} else {
 			config[section] = value
 		}

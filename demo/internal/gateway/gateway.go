@@ -62,7 +62,7 @@ type Options struct {
 	Env []string
 }
 
-// Plugin is a local plugin beside ours.
+// Plugin is a local plugin beside slidingjwt.
 type Plugin struct {
 	// Module is its module path, which its manifest imports.
 	Module string

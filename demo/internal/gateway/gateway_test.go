@@ -19,7 +19,7 @@ import (
 	"github.com/slidingjwt/slidingjwt/demo/internal/gateway"
 )
 
-// greeting is a plugin that sets a response header and says so; it stands in for ours.
+// greeting is a plugin that sets a response header and says so; it stands in for slidingjwt.
 var greeting = map[string]string{
 	"go.mod": "module " + gateway.Module + "\n\ngo 1.22\n",
 	"go.sum": "",

@@ -1,4 +1,4 @@
-// Package plugins has the plugins that ours is compared with, as the gateway installs them.
+// Package plugins has the plugins that slidingjwt is compared with, as the gateway installs them.
 package plugins
 
 import (
