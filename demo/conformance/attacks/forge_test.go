@@ -9,6 +9,7 @@ import (
 	"crypto/sha512"
 	"hash"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,10 +104,8 @@ func overOrder(signature []byte) []byte {
 }
 
 func reversed(all []byte) []byte {
-	other := make([]byte, len(all))
-	for i, octet := range all {
-		other[len(all)-1-i] = octet
-	}
+	other := slices.Clone(all)
+	slices.Reverse(other)
 	return other
 }
 
