@@ -28,24 +28,17 @@ func TestConfirm(t *testing.T) {
 		answer.Load().(http.HandlerFunc)(rw, req)
 	}))
 	t.Cleanup(endpoint.Close)
-	dynamic := guarded(whoami(t), map[string]any{
-		"signingSecret": secret, "claims": "Contains(`roles`, `reader`)",
+	g := startGateway(t, gateway.Options{Dynamic: guarded(whoami(t), map[string]any{
+		"signingSecret": secret, "claims": "Contains(`roles`, `reader`)", "forwardHeaders": map[string]string{"X-User-Id": "roles"},
 		"renew":        map[string]any{"before": "99%", "confirm": endpoint.URL + "/?key=hidden", "unless": "X-Polling"},
 		"clientConfig": map[string]any{"timeoutSeconds": 1},
-	})
-	middleware := dynamic["http"].(map[string]any)["middlewares"].(map[string]any)["jwt"].(map[string]any)["plugin"].(map[string]any)["slidingjwt"].(map[string]any)
-	middleware["forwardHeaders"] = map[string]string{"X-User-Id": "roles"}
-	g := startGateway(t, gateway.Options{Dynamic: dynamic})
+	})})
 
 	now := time.Now().Unix()
 	sign := func(id string) string {
-		token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		return signed(t, jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
 			"sub": "ada", "jti": id, "roles": []string{"admin", "reader"}, "iat": now - 3000, "exp": now + 600,
-		}).SignedString([]byte(secret))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token
+		}), []byte(secret))
 	}
 	says := func(status int, text string) {
 		answer.Store(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {

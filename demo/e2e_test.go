@@ -274,6 +274,12 @@ func roundTrip(t *testing.T, req *http.Request) response {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return responseOf(t, resp)
+}
+
+// responseOf reads an answer to its end.
+func responseOf(t *testing.T, resp *http.Response) response {
+	t.Helper()
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -148,9 +149,7 @@ func exchanging(t *testing.T, p *provider.Provider) map[string]any {
 			"trustedIssuers": []any{map[string]any{"issuer": p.Issuer}}, "audience": []string{p.WebAudience},
 			"exchange": map[string]any{"claims": map[string]string{"sub": "sub", "email": "email"}, "lifetime": "20s", "audience": []string{"api"}},
 		}
-		for name, option := range others {
-			options[name] = option
-		}
+		maps.Copy(options, others)
 		return map[string]any{"plugin": map[string]any{"slidingjwt": options}}
 	}
 	dynamic := guarded(whoami(t), map[string]any{

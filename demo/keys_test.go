@@ -112,10 +112,13 @@ func whoami(t *testing.T) string {
 
 const toldOfAda = `["ada"]`
 
-// guarded is a dynamic configuration whose one router is guarded with those options.
+// guarded is a dynamic configuration whose one router is guarded with those options. By default the service is told the sub,
+// in the header that whoami looks at.
 func guarded(service string, options map[string]any) map[string]any {
 	options = maps.Clone(options)
-	options["forwardHeaders"] = map[string]string{"X-User-Id": "sub"}
+	if options["forwardHeaders"] == nil {
+		options["forwardHeaders"] = map[string]string{"X-User-Id": "sub"}
+	}
 	return map[string]any{"http": map[string]any{
 		"routers":     map[string]any{"all": map[string]any{"rule": "PathPrefix(`/`)", "middlewares": []string{"jwt"}, "service": "whoami"}},
 		"middlewares": map[string]any{"jwt": map[string]any{"plugin": map[string]any{"slidingjwt": options}}},

@@ -225,13 +225,7 @@ var dialogues = []dialogue{
 		service: func(_ *stage, w http.ResponseWriter, req *http.Request) {
 			_, _ = io.Copy(w, req.Body) // The client sees it.
 		},
-		client: func(_ *testing.T, s *stage) answer {
-			resp, got := s.do(s.request(http.MethodPost, strings.NewReader("what is said")))
-			if got.verdict == isServed && s.receive(resp.Body, "what is said") {
-				s.end(resp.Body)
-			}
-			return got
-		},
+		client: sayOnce,
 	},
 	{
 		name: "to a service that speaks HTTP/2",
@@ -242,13 +236,7 @@ var dialogues = []dialogue{
 			}
 			_, _ = io.Copy(w, req.Body) // The client sees it.
 		},
-		client: func(_ *testing.T, s *stage) answer {
-			resp, got := s.do(s.request(http.MethodPost, strings.NewReader("what is said")))
-			if got.verdict == isServed && s.receive(resp.Body, "what is said") {
-				s.end(resp.Body)
-			}
-			return got
-		},
+		client: sayOnce,
 	},
 	{
 		name: "HEAD",
@@ -350,20 +338,7 @@ var dialogues = []dialogue{
 				}
 			}
 		},
-		client: func(_ *testing.T, s *stage) answer {
-			resp, got := s.do(s.request(http.MethodPost, s.upload()))
-			if got.verdict != isServed {
-				return got
-			}
-			for _, part := range parts {
-				if !s.receive(resp.Body, part) {
-					return got
-				}
-				s.tell()
-			}
-			s.end(resp.Body)
-			return got
-		},
+		client: sayParts,
 	},
 	{
 		name: "bodies in parts, both ways at once",
@@ -697,7 +672,16 @@ func echoParts(s *stage, w http.ResponseWriter, req *http.Request) {
 	s.end(req.Body)
 }
 
-// sayParts is a client that sends each part when it has the answer to the one before.
+// sayOnce is a client that sends a body at once, and wants it back.
+func sayOnce(_ *testing.T, s *stage) answer {
+	resp, got := s.do(s.request(http.MethodPost, strings.NewReader("what is said")))
+	if got.verdict == isServed && s.receive(resp.Body, "what is said") {
+		s.end(resp.Body)
+	}
+	return got
+}
+
+// sayParts is a client that sends a body in parts, each once it is told to, and wants them back.
 func sayParts(_ *testing.T, s *stage) answer {
 	resp, got := s.do(s.request(http.MethodPost, s.upload()))
 	if got.verdict != isServed {

@@ -2,30 +2,24 @@ package main
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"maps"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/slidingjwt/slidingjwt/internal/bothways"
+	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
 // members are those of a JSON object.
@@ -69,14 +63,15 @@ const (
 )
 
 // cognito is the pool that two blocks have.
-func cognito(block string, tokens ...providerToken) documentedProvider {
+func cognito(t *testing.T, block string, tokens ...providerToken) documentedProvider {
+	t.Helper()
 	return documentedProvider{
 		block:   block,
 		issuers: map[string]string{cognitoPool: cognitoPool},
 		keySet:  cognitoPool + "/.well-known/jwks.json",
 		set: keySet(
-			rsaMembers("id-key", members{"alg": "RS256", "use": "sig"}),
-			rsaMembers("access-key", members{"alg": "RS256", "use": "sig"}),
+			rsaMembers(t, "id-key", members{"alg": "RS256", "use": "sig"}),
+			rsaMembers(t, "access-key", members{"alg": "RS256", "use": "sig"}),
 		),
 		header: members{"alg": "RS256", "kid": "access-key"},
 		claims: members{
@@ -87,15 +82,16 @@ func cognito(block string, tokens ...providerToken) documentedProvider {
 	}
 }
 
-func documentedProviders() []documentedProvider {
+func documentedProviders(t *testing.T) []documentedProvider {
+	t.Helper()
 	return []documentedProvider{
 		{
 			block:   "keycloak",
 			issuers: map[string]string{"https://auth.example.com/realms/shop": "https://auth.example.com/realms/shop"},
 			keySet:  "https://auth.example.com/realms/shop/protocol/openid-connect/certs",
 			set: keySet(
-				rsaMembers("enc", members{"alg": "RSA-OAEP", "use": "enc"}, certificate),
-				rsaMembers("sig", members{"alg": "RS256", "use": "sig"}, certificate),
+				rsaMembers(t, "enc", members{"alg": "RSA-OAEP", "use": "enc"}, certificate),
+				rsaMembers(t, "sig", members{"alg": "RS256", "use": "sig"}, certificate),
 			),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "sig"},
 			claims: members{
@@ -123,8 +119,8 @@ func documentedProviders() []documentedProvider {
 			issuers: map[string]string{"https://acme.eu.auth0.com/": "https://acme.eu.auth0.com/"},
 			keySet:  "https://acme.eu.auth0.com/.well-known/jwks.json",
 			set: keySet(
-				rsaMembers("current", members{"alg": "RS256", "use": "sig"}, certificate),
-				otherRSAMembers("next", members{"alg": "RS256", "use": "sig"}),
+				rsaMembers(t, "current", members{"alg": "RS256", "use": "sig"}, certificate),
+				otherRSAMembers(t, "next", members{"alg": "RS256", "use": "sig"}),
 			),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "current"},
 			claims: members{
@@ -154,8 +150,8 @@ func documentedProviders() []documentedProvider {
 			},
 			keySet: "https://login.microsoftonline.com/" + tenant + "/discovery/v2.0/keys",
 			set: keySet(
-				rsaMembers("entra-key", members{"use": "sig", "issuer": "https://login.microsoftonline.com/" + tenant + "/v2.0", "cloud_instance_name": "microsoftonline.com"}, certificate),
-				otherRSAMembers("entra-old", members{"use": "sig"}),
+				rsaMembers(t, "entra-key", members{"use": "sig", "issuer": "https://login.microsoftonline.com/" + tenant + "/v2.0", "cloud_instance_name": "microsoftonline.com"}, certificate),
+				otherRSAMembers(t, "entra-old", members{"use": "sig"}),
 			),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "entra-key"},
 			claims: members{
@@ -184,7 +180,7 @@ func documentedProviders() []documentedProvider {
 		{
 			block:  "entra-v1",
 			keySet: "https://login.microsoftonline.com/" + tenant + "/discovery/keys",
-			set:    keySet(rsaMembers("entra-key", members{"use": "sig"}, certificate)),
+			set:    keySet(rsaMembers(t, "entra-key", members{"use": "sig"}, certificate)),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "entra-key", "x5t": "entra-key"},
 			claims: members{
 				"iss": "https://sts.windows.net/" + tenant + "/", "aud": "api://orders", "sub": "pairwise", "oid": subject, "tid": tenant,
@@ -206,7 +202,7 @@ func documentedProviders() []documentedProvider {
 				"https://login.microsoftonline.com/" + otherTenant + "/v2.0": "https://login.microsoftonline.com/" + otherTenant + "/v2.0",
 			},
 			keySet: "https://login.microsoftonline.com/common/discovery/v2.0/keys",
-			set:    keySet(rsaMembers("entra-key", members{"use": "sig"}, certificate)),
+			set:    keySet(rsaMembers(t, "entra-key", members{"use": "sig"}, certificate)),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "entra-key"},
 			claims: members{"iss": "https://login.microsoftonline.com/" + tenant + "/v2.0", "aud": azureAPI, "oid": subject, "tid": tenant, "sub": "pairwise", "ver": "2.0"},
 			tokens: []providerToken{
@@ -222,7 +218,7 @@ func documentedProviders() []documentedProvider {
 		{
 			block:  "b2c",
 			keySet: "https://acme.b2clogin.com/acme.onmicrosoft.com/b2c_1_signin/discovery/v2.0/keys",
-			set:    keySet(rsaMembers("b2c-key", members{"use": "sig", "nbf": 1493763266})),
+			set:    keySet(rsaMembers(t, "b2c-key", members{"use": "sig", "nbf": 1493763266})),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "b2c-key"},
 			claims: members{
 				"iss": "https://acme.b2clogin.com/" + tenant + "/v2.0/", "aud": azureAPI, "sub": subject, "tfp": "B2C_1_signin", "ver": "1.0",
@@ -243,7 +239,7 @@ func documentedProviders() []documentedProvider {
 			block:   "okta",
 			issuers: map[string]string{"https://acme.okta.com/oauth2/default": "https://acme.okta.com/oauth2/default"},
 			keySet:  "https://acme.okta.com/oauth2/default/v1/keys",
-			set:     keySet(rsaMembers("okta-key", members{"alg": "RS256", "use": "sig"})),
+			set:     keySet(rsaMembers(t, "okta-key", members{"alg": "RS256", "use": "sig"})),
 			header:  members{"alg": "RS256", "kid": "okta-key"},
 			claims: members{
 				"ver": 1, "jti": "AT.x", "iss": "https://acme.okta.com/oauth2/default", "aud": "api://default", "cid": "client", "uid": "00u1",
@@ -257,7 +253,7 @@ func documentedProviders() []documentedProvider {
 				{name: "without the scope", claims: members{"scp": []any{"openid"}}, want: "403 insufficient_scope"},
 			},
 		},
-		cognito("cognito",
+		cognito(t, "cognito",
 			providerToken{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": subject, "X-User-Name": "ada", "X-Groups": "editors,staff"}},
 			providerToken{name: "with audience", options: func(o members) { o["audience"] = []any{"1example23456789"} }, want: "401 wrong_audience"},
 			providerToken{name: "an ID token", header: members{"kid": "id-key"}, claims: members{"client_id": nil, "aud": "1example23456789", "token_use": "id"}, want: "403 claims_not_sufficient"},
@@ -271,8 +267,8 @@ func documentedProviders() []documentedProvider {
 			issuers: map[string]string{"https://accounts.google.com": "https://accounts.google.com"},
 			keySet:  "https://www.googleapis.com/oauth2/v3/certs",
 			set: keySet(
-				rsaMembers("google-key", members{"alg": "RS256", "use": "sig"}),
-				otherRSAMembers("google-next", members{"alg": "RS256", "use": "sig"}),
+				rsaMembers(t, "google-key", members{"alg": "RS256", "use": "sig"}),
+				otherRSAMembers(t, "google-next", members{"alg": "RS256", "use": "sig"}),
 			),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "google-key"},
 			claims: members{
@@ -292,7 +288,7 @@ func documentedProviders() []documentedProvider {
 		{
 			block:  "iap",
 			keySet: "https://www.gstatic.com/iap/verify/public_key-jwk",
-			set:    keySet(ecMembers("iap-key", members{"alg": "ES256", "use": "sig"})),
+			set:    keySet(ecMembers(t, "iap-key", members{"alg": "ES256", "use": "sig"})),
 			header: members{"alg": "ES256", "typ": "JWT", "kid": "iap-key"},
 			claims: members{
 				"iss": "https://cloud.google.com/iap", "aud": "/projects/123456789/global/backendServices/987654321",
@@ -307,7 +303,7 @@ func documentedProviders() []documentedProvider {
 		{
 			block:  "firebase",
 			keySet: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com",
-			set:    keySet(rsaMembers("firebase-key", members{"alg": "RS256", "use": "sig"})),
+			set:    keySet(rsaMembers(t, "firebase-key", members{"alg": "RS256", "use": "sig"})),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "firebase-key"},
 			claims: members{
 				"iss": "https://securetoken.google.com/acme-shop", "aud": "acme-shop", "sub": "uid1", "user_id": "uid1", "auth_time": time.Now().Unix(),
@@ -326,7 +322,7 @@ func documentedProviders() []documentedProvider {
 		{
 			block:  "supabase",
 			keySet: "https://abcdefghijklmnop.supabase.co/auth/v1/.well-known/jwks.json",
-			set:    keySet(ecMembers("supabase-key", members{"alg": "ES256", "use": "sig", "ext": true, "key_ops": []any{"verify"}})),
+			set:    keySet(ecMembers(t, "supabase-key", members{"alg": "ES256", "use": "sig", "ext": true, "key_ops": []any{"verify"}})),
 			header: members{"alg": "ES256", "typ": "JWT", "kid": "supabase-key"},
 			claims: members{
 				"iss": "https://abcdefghijklmnop.supabase.co/auth/v1", "aud": "authenticated", "sub": subject, "role": "authenticated", "aal": "aal1",
@@ -357,7 +353,7 @@ func documentedProviders() []documentedProvider {
 			block:   "zitadel",
 			issuers: map[string]string{"https://acme-x1y2z3.zitadel.cloud": "https://acme-x1y2z3.zitadel.cloud"},
 			keySet:  "https://acme-x1y2z3.zitadel.cloud/oauth/v2/keys",
-			set:     keySet(rsaMembers("290012345678901299", members{"alg": "RS256", "use": "sig"})),
+			set:     keySet(rsaMembers(t, "290012345678901299", members{"alg": "RS256", "use": "sig"})),
 			header:  members{"alg": "RS256", "typ": "JWT", "kid": "290012345678901299"},
 			claims: members{
 				"iss": "https://acme-x1y2z3.zitadel.cloud", "aud": []any{"290012345678901111", "290012345678901234"}, "sub": "290012345678905555",
@@ -378,7 +374,7 @@ func documentedProviders() []documentedProvider {
 			block:   "authentik",
 			issuers: map[string]string{"https://auth.example.com/application/o/shop/": "https://auth.example.com/application/o/shop/"},
 			keySet:  "https://auth.example.com/application/o/shop/jwks/",
-			set:     keySet(rsaMembers("authentik-key", members{"alg": "RS256", "use": "sig"}, certificate)),
+			set:     keySet(rsaMembers(t, "authentik-key", members{"alg": "RS256", "use": "sig"}, certificate)),
 			header:  members{"alg": "RS256", "typ": "JWT", "kid": "authentik-key"},
 			claims: members{
 				"iss": "https://auth.example.com/application/o/shop/", "aud": "TJNK9c2pPpQ1aVnS", "sub": "0c3f5e", "acr": "goauthentik.io/providers/oauth2/default",
@@ -400,7 +396,7 @@ func documentedProviders() []documentedProvider {
 			block:  "access",
 			keySet: "https://acme.cloudflareaccess.com/cdn-cgi/access/certs",
 			set: members{
-				"keys":        []any{rsaMembers("cf-key", members{"alg": "RS256", "use": "sig"}), otherRSAMembers("cf-old", members{"alg": "RS256", "use": "sig"})},
+				"keys":        []any{rsaMembers(t, "cf-key", members{"alg": "RS256", "use": "sig"}), otherRSAMembers(t, "cf-old", members{"alg": "RS256", "use": "sig"})},
 				"public_cert": members{"kid": "cf-key", "cert": "-----BEGIN CERTIFICATE-----"}, "public_certs": []any{},
 			},
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "cf-key"},
@@ -422,7 +418,7 @@ func documentedProviders() []documentedProvider {
 			block:   "github",
 			issuers: map[string]string{"https://token.actions.githubusercontent.com": "https://token.actions.githubusercontent.com"},
 			keySet:  "https://token.actions.githubusercontent.com/.well-known/jwks",
-			set:     keySet(rsaMembers("github-key", members{"alg": "RS256", "use": "sig"}, certificate)),
+			set:     keySet(rsaMembers(t, "github-key", members{"alg": "RS256", "use": "sig"}, certificate)),
 			header:  members{"alg": "RS256", "typ": "JWT", "kid": "github-key", "x5t": "github-key"},
 			claims: members{
 				"iss": "https://token.actions.githubusercontent.com", "aud": apiURL, "sub": "repo:acme@65/shop@74654:ref:refs/heads/main",
@@ -444,8 +440,8 @@ func documentedProviders() []documentedProvider {
 			issuers: map[string]string{"https://gitlab.com": "https://gitlab.com"},
 			keySet:  "https://gitlab.com/oauth/discovery/keys",
 			set: keySet(
-				rsaMembers("gitlab-key", members{"alg": "RS256", "use": "sig"}),
-				otherRSAMembers("gitlab-other", members{"alg": "RS256", "use": "sig"}),
+				rsaMembers(t, "gitlab-key", members{"alg": "RS256", "use": "sig"}),
+				otherRSAMembers(t, "gitlab-other", members{"alg": "RS256", "use": "sig"}),
 			),
 			header: members{"alg": "RS256", "typ": "JWT", "kid": "gitlab-key"},
 			claims: members{
@@ -463,7 +459,7 @@ func documentedProviders() []documentedProvider {
 		{
 			block:  "kubernetes",
 			keySet: "https://kubernetes.default.svc/openid/v1/jwks",
-			set:    keySet(rsaMembers("cluster-key", members{"alg": "RS256", "use": "sig"})),
+			set:    keySet(rsaMembers(t, "cluster-key", members{"alg": "RS256", "use": "sig"})),
 			header: members{"alg": "RS256", "kid": "cluster-key"},
 			claims: members{
 				"iss": "https://kubernetes.default.svc.cluster.local", "aud": []any{"orders"}, "sub": "system:serviceaccount:shop:web",
@@ -489,8 +485,8 @@ func documentedProviders() []documentedProvider {
 			keySet: "https://spire.acme.example/bundle",
 			set: members{
 				"keys": []any{
-					ecMembers("", members{"use": "x509-svid"}, certificate),
-					ecMembers("spire-key", members{"use": "jwt-svid"}),
+					ecMembers(t, "", members{"use": "x509-svid"}, certificate),
+					ecMembers(t, "spire-key", members{"use": "jwt-svid"}),
 				},
 				"spiffe_sequence": 7, "spiffe_refresh_hint": 300,
 			},
@@ -514,8 +510,8 @@ func documentedProviders() []documentedProvider {
 			issuers: map[string]string{"https://appleid.apple.com": "https://appleid.apple.com"},
 			keySet:  "https://appleid.apple.com/auth/keys",
 			set: keySet(
-				rsaMembers("apple-key", members{"alg": "RS256", "use": "sig"}),
-				otherRSAMembers("apple-other", members{"alg": "RS256", "use": "sig"}),
+				rsaMembers(t, "apple-key", members{"alg": "RS256", "use": "sig"}),
+				otherRSAMembers(t, "apple-other", members{"alg": "RS256", "use": "sig"}),
 			),
 			header: members{"alg": "RS256", "kid": "apple-key"},
 			claims: members{
@@ -531,7 +527,7 @@ func documentedProviders() []documentedProvider {
 				{name: "without an address", claims: members{"email": nil, "email_verified": nil}, want: "403 claims_not_sufficient"},
 			},
 		},
-		cognito("load-balancer",
+		cognito(t, "load-balancer",
 			providerToken{name: "as documented", want: "served", headers: map[string]string{"X-User-Id": subject}},
 			providerToken{name: "of another client", claims: members{"client_id": "other"}, want: "403 claims_not_sufficient"},
 			providerToken{name: "the balancer's own", header: members{"signer": "arn", "client": "x"}, alter: func(token string) string {
@@ -546,7 +542,7 @@ func documentedProviders() []documentedProvider {
 func TestProviderBlocks(t *testing.T) {
 	blocks := providerBlocks(t)
 	tested := []string{}
-	for _, provider := range documentedProviders() {
+	for _, provider := range documentedProviders(t) {
 		tested = append(tested, provider.block)
 		block := blocks[provider.block]
 		if block == "" {
@@ -717,7 +713,7 @@ func (p documentedProvider) sign(t *testing.T, token providerToken, local func(s
 	header := map[string]any{}
 	overlay(header, p.header, token.header)
 	made := &jwt.Token{Header: header, Claims: claims, Method: jwt.GetSigningMethod(header["alg"].(string))}
-	keys := map[string]any{"RS256": providerKeys().rsa, "ES256": providerKeys().ec, "HS256": []byte(legacySecret)}
+	keys := map[string]any{"RS256": minted.Key(t, "RSA"), "ES256": minted.Key(t, "P-256"), "HS256": []byte(legacySecret)}
 	text := signed(t, made, keys[made.Method.Alg()])
 	if token.alter != nil {
 		text = token.alter(text)
@@ -761,79 +757,50 @@ func bothInUse(o members) {
 	o["issuer"], o["jwksUrl"], o["signingSecret"] = entry["issuer"], entry["jwksUrl"], legacySecret
 }
 
-// providerKeys are the keys that all the providers have.
-var providerKeys = sync.OnceValue(func() (keys struct {
-	rsa, otherRSA *rsa.PrivateKey
-	ec            *ecdsa.PrivateKey
-},
-) {
-	var errs [3]error
-	keys.rsa, errs[0] = rsa.GenerateKey(rand.Reader, 2048)
-	keys.otherRSA, errs[1] = rsa.GenerateKey(rand.Reader, 2048)
-	keys.ec, errs[2] = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	for _, err := range errs {
-		if err != nil {
-			panic(err)
-		}
-	}
-	return keys
-})
-
 func keySet(keys ...any) members {
 	return members{"keys": append([]any{}, keys...)}
 }
 
 // rsaMembers is the JWK of the key that signs.
-func rsaMembers(kid string, others members, further ...func(jwk members, key crypto.Signer)) members {
-	return withMembers(rsaJWK(providerKeys().rsa, kid), others, providerKeys().rsa, further)
+func rsaMembers(t *testing.T, kid string, others members, further ...addition) members {
+	t.Helper()
+	return keyMembers(t, "RSA", kid, others, further)
 }
 
 // otherRSAMembers is the JWK of a key that has signed nothing here.
-func otherRSAMembers(kid string, others members) members {
-	return withMembers(rsaJWK(providerKeys().otherRSA, kid), others, nil, nil)
-}
-
-func rsaJWK(key *rsa.PrivateKey, kid string) members {
-	return members{
-		"kty": "RSA", "kid": kid, "e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
-		"n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
-	}
+func otherRSAMembers(t *testing.T, kid string, others members) members {
+	t.Helper()
+	return keyMembers(t, "RSA of a stranger", kid, others, nil)
 }
 
 // ecMembers is the JWK of the elliptic key that signs.
-func ecMembers(kid string, others members, further ...func(jwk members, key crypto.Signer)) members {
-	key := providerKeys().ec
-	point, err := key.PublicKey.Bytes()
-	if err != nil {
-		panic(err)
-	}
-	jwk := members{
-		"kty": "EC", "crv": "P-256", "kid": kid,
-		"x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
-	}
-	if kid == "" {
-		delete(jwk, "kid")
-	}
-	return withMembers(jwk, others, key, further)
+func ecMembers(t *testing.T, kid string, others members, further ...addition) members {
+	t.Helper()
+	return keyMembers(t, "P-256", kid, others, further)
 }
 
-func withMembers(jwk, others members, key crypto.Signer, further []func(members, crypto.Signer)) members {
-	maps.Copy(jwk, others)
+// addition adds to a JWK what a provider tells of its key besides.
+type addition func(t *testing.T, jwk members, key crypto.Signer)
+
+// keyMembers is the JWK of a key of minted, which all the providers share. Without a kid it has none.
+func keyMembers(t *testing.T, name, kid string, others members, further []addition) members {
+	t.Helper()
+	key := minted.Key(t, name)
+	jwk := members(minted.PublicJWK(t, key).With(others))
+	if kid != "" {
+		jwk["kid"] = kid
+	}
 	for _, add := range further {
-		add(jwk, key)
+		add(t, jwk, key)
 	}
 	return jwk
 }
 
 // certificate adds what a provider that keeps its key in a certificate tells of it (RFC 7517 4.7 to 4.9).
-func certificate(jwk members, key crypto.Signer) {
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	short, long := sha1.Sum(der), sha256.Sum256(der)
-	jwk["x5c"] = []any{base64.StdEncoding.EncodeToString(der)}
-	jwk["x5t"] = base64.RawURLEncoding.EncodeToString(short[:])
-	jwk["x5t#S256"] = base64.RawURLEncoding.EncodeToString(long[:])
+func certificate(t *testing.T, jwk members, key crypto.Signer) {
+	t.Helper()
+	block, _ := pem.Decode([]byte(minted.PEM(t, "certificate", key)))
+	short, long := sha1.Sum(block.Bytes), sha256.Sum256(block.Bytes)
+	jwk["x5c"] = []any{base64.StdEncoding.EncodeToString(block.Bytes)}
+	jwk["x5t"], jwk["x5t#S256"] = minted.Base64(short[:]), minted.Base64(long[:])
 }

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -185,20 +183,6 @@ func TestLoginRedirect(t *testing.T) {
 		"home":  {"cookie": cookie, "forwardHeaders": map[string]any{"X-User-Id": "sub"}},
 	}, map[string]map[string]any{"login": balanced(form.URL)})
 
-	// send does not follow a redirect.
-	send := func(t *testing.T, method, path string) *http.Response {
-		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, w.URL()+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultTransport.RoundTrip(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		return resp
-	}
 	for _, test := range []struct {
 		method, path string
 		status       int
@@ -209,11 +193,11 @@ func TestLoginRedirect(t *testing.T) {
 		{http.MethodPost, "/login/wrong", http.StatusUnauthorized, false},
 	} {
 		t.Run(test.path, func(t *testing.T) {
-			resp := send(t, test.method, test.path)
-			if resp.StatusCode != test.status || resp.Header.Get("Location") != "/home/" || resp.Header.Get("X-Issue-Claims") != "" {
-				t.Errorf("got %d %v, want %d, the service's Location and no claims", resp.StatusCode, resp.Header, test.status)
+			resp := do(t, test.method, w.URL()+test.path, nil, "")
+			if resp.status != test.status || resp.header.Get("Location") != "/home/" || resp.header.Get("X-Issue-Claims") != "" {
+				t.Errorf("got %d %v, want %d, the service's Location and no claims", resp.status, resp.header, test.status)
 			}
-			line, _, _ := strings.Cut(resp.Header.Get("Set-Cookie"), ";")
+			line, _, _ := strings.Cut(resp.header.Get("Set-Cookie"), ";")
 			if got := strings.HasPrefix(line, "session=ey"); got != test.begins {
 				t.Fatalf("got Set-Cookie %q, want a token: %t", line, test.begins)
 			}
@@ -503,36 +487,14 @@ func TestUsername(t *testing.T) {
 func (w realWorld) askByURL(t *testing.T, path, user, line string) response {
 	t.Helper()
 	host := strings.TrimPrefix(w.URL(), "http://")
-	var dialer net.Dialer
-	connection, err := dialer.DialContext(t.Context(), "tcp", host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
 	if user != "" {
 		user += "@"
 	}
 	if line != "" {
 		line += "\r\n"
 	}
-	if _, err := fmt.Fprintf(connection, "GET http://%s%s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", user, host, path, host, line); err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.ReadResponse(bufio.NewReader(connection), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := response{status: resp.StatusCode, header: resp.Header, body: string(text)}
-	_ = json.Unmarshal(text, &r.answer) // A refusal's is a problem.
-	return r
+	text := fmt.Sprintf("GET http://%s%s%s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", user, host, path, host, line)
+	return responseOf(t, exchange(t, w.Gateway, text))
 }
 
 // username is the user in the access log's line for a path; empty if there is no such line yet.

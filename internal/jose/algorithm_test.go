@@ -9,25 +9,7 @@ import (
 	"github.com/slidingjwt/slidingjwt/internal/minted"
 )
 
-// algorithms are those of RFC 7518 3.1 that are served, and of RFC 8037 and 9864, each with a key that is for it.
-var algorithms = []struct{ alg, key string }{
-	{"HS256", "secret"},
-	{"HS384", "secret"},
-	{"HS512", "secret"},
-	{"RS256", "RSA"},
-	{"RS384", "RSA"},
-	{"RS512", "RSA"},
-	{"PS256", "RSA"},
-	{"PS384", "RSA"},
-	{"PS512", "RSA"},
-	{"ES256", "P-256"},
-	{"ES384", "P-384"},
-	{"ES512", "P-521"},
-	{"EdDSA", "Ed25519"},
-	{"Ed25519", "Ed25519"},
-}
-
-// keyNamed is a key that signs and verifies, of algorithms' names.
+// keyNamed is a key that signs and verifies, of the names in minted.Algorithms.
 func keyNamed(t testing.TB, name string, configured ...string) *jose.Key {
 	t.Helper()
 	if name == "secret" {
@@ -38,8 +20,8 @@ func keyNamed(t testing.TB, name string, configured ...string) *jose.Key {
 
 func TestAlgorithmNames(t *testing.T) {
 	var want []string
-	for _, a := range algorithms {
-		want = append(want, a.alg)
+	for _, a := range minted.Algorithms {
+		want = append(want, a.Alg)
 	}
 	slices.Sort(want)
 	if got := jose.AlgorithmNames(); !slices.Equal(got, want) {
@@ -85,33 +67,33 @@ func TestAllows(t *testing.T) {
 // A key verifies what it signed, by the algorithm that signed it, and by no other.
 func TestAlgorithmsSignAndVerify(t *testing.T) {
 	same := map[string]string{"EdDSA": "Ed25519", "Ed25519": "EdDSA"}
-	for _, signing := range algorithms {
-		k := keyNamed(t, signing.key, signing.alg)
-		if k.SignAlg != signing.alg {
-			t.Fatalf("%s: got a key that signs with %q", signing.alg, k.SignAlg)
+	for _, signing := range minted.Algorithms {
+		k := keyNamed(t, signing.Key, signing.Alg)
+		if k.SignAlg != signing.Alg {
+			t.Fatalf("%s: got a key that signs with %q", signing.Alg, k.SignAlg)
 		}
 		token, err := k.Sign("", `{"sub":"ada"}`)
 		if err != nil {
-			t.Fatalf("%s: %v", signing.alg, err)
+			t.Fatalf("%s: %v", signing.Alg, err)
 		}
 		h, input, signature := split(t, token)
-		if h.Alg != signing.alg {
-			t.Errorf("%s: got a header with %s", signing.alg, h.Alg)
+		if h.Alg != signing.Alg {
+			t.Errorf("%s: got a header with %s", signing.Alg, h.Alg)
 		}
-		unbound, all := keyNamed(t, signing.key), jose.AlgorithmNames()
+		unbound, all := keyNamed(t, signing.Key), jose.AlgorithmNames()
 		for _, alg := range all {
-			want := alg == signing.alg || alg == same[signing.alg]
+			want := alg == signing.Alg || alg == same[signing.Alg]
 			if got := jose.Verify(unbound, alg, input, signature); got != want {
-				t.Errorf("a signature by %s, verified as %s: got %t, want %t", signing.alg, alg, got, want)
+				t.Errorf("a signature by %s, verified as %s: got %t, want %t", signing.Alg, alg, got, want)
 			}
 			// A key that is narrowed to others verifies nothing by this one.
 			if got := jose.Verify(k, alg, input, signature); got != want {
-				t.Errorf("a signature by %s, verified as %s by a key for it alone: got %t, want %t", signing.alg, alg, got, want)
+				t.Errorf("a signature by %s, verified as %s by a key for it alone: got %t, want %t", signing.Alg, alg, got, want)
 			}
 		}
-		for _, alg := range []string{"", "none", strings.ToLower(signing.alg)} {
+		for _, alg := range []string{"", "none", strings.ToLower(signing.Alg)} {
 			if jose.Verify(unbound, alg, input, signature) {
-				t.Errorf("a signature by %s, verified as %q: got true, want false", signing.alg, alg)
+				t.Errorf("a signature by %s, verified as %q: got true, want false", signing.Alg, alg)
 			}
 		}
 	}

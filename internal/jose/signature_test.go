@@ -12,8 +12,8 @@ import (
 
 // Any other signature is wrong: changed, cut, longer, in another form, or none.
 func TestWrongSignatures(t *testing.T) {
-	for _, a := range algorithms {
-		k := keyNamed(t, a.key, a.alg)
+	for _, a := range minted.Algorithms {
+		k := keyNamed(t, a.Key, a.Alg)
 		token, err := k.Sign("", `{"sub":"ada"}`)
 		if err != nil {
 			t.Fatal(err)
@@ -29,13 +29,13 @@ func TestWrongSignatures(t *testing.T) {
 			wrong[strings.Repeat("changed ", at+1)] = changed
 		}
 		for name, octets := range wrong {
-			if jose.Verify(k, a.alg, input, octets) {
-				t.Errorf("%s, a signature that is %.20s: got it accepted", a.alg, name)
+			if jose.Verify(k, a.Alg, input, octets) {
+				t.Errorf("%s, a signature that is %.20s: got it accepted", a.Alg, name)
 			}
 		}
 		for _, other := range []string{input + "A", input[:len(input)-1], strings.ToUpper(input), ""} {
-			if jose.Verify(k, a.alg, other, signature) {
-				t.Errorf("%s, the signature of another text: got it accepted", a.alg)
+			if jose.Verify(k, a.Alg, other, signature) {
+				t.Errorf("%s, the signature of another text: got it accepted", a.Alg)
 			}
 		}
 	}

@@ -42,6 +42,33 @@ func Key(t testing.TB, name string) crypto.Signer {
 	return key
 }
 
+// Algorithms are those of RFC 7518 3.1 that make signatures, and of RFC 8037 and 9864, each with the name of a SigningKey for it.
+var Algorithms = []struct{ Alg, Key string }{
+	{"HS256", "secret"},
+	{"HS384", "secret"},
+	{"HS512", "secret"},
+	{"RS256", "RSA"},
+	{"RS384", "RSA"},
+	{"RS512", "RSA"},
+	{"PS256", "RSA"},
+	{"PS384", "RSA"},
+	{"PS512", "RSA"},
+	{"ES256", "P-256"},
+	{"ES384", "P-384"},
+	{"ES512", "P-521"},
+	{"EdDSA", "Ed25519"},
+	{"Ed25519", "Ed25519"},
+}
+
+// SigningKey is a key as Signed takes it: the octets of Secret for "secret", or else the Key of that name.
+func SigningKey(t testing.TB, name string) any {
+	t.Helper()
+	if name == "secret" {
+		return []byte(Secret)
+	}
+	return Key(t, name)
+}
+
 // PEM writes a key as a PEM of a kind: "PKCS1", "PKCS8", "SEC1", "PKIX", "PKCS1 public" or "certificate".
 func PEM(t testing.TB, kind string, key crypto.Signer) string {
 	t.Helper()

@@ -9,6 +9,7 @@ import (
 	"crypto/sha512"
 	"hash"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,33 +63,6 @@ func with(sign func(string) []byte, change func([]byte) []byte) func(string) []b
 	return func(input string) []byte { return change(append([]byte{}, sign(input)...)) }
 }
 
-// algorithms are all that the middleware serves, with the kind of key of each.
-var algorithms = []struct{ alg, kind string }{
-	{"HS256", "secret"},
-	{"HS384", "secret"},
-	{"HS512", "secret"},
-	{"RS256", "RSA"},
-	{"RS384", "RSA"},
-	{"RS512", "RSA"},
-	{"PS256", "RSA"},
-	{"PS384", "RSA"},
-	{"PS512", "RSA"},
-	{"ES256", "P-256"},
-	{"ES384", "P-384"},
-	{"ES512", "P-521"},
-	{"EdDSA", "Ed25519"},
-	{"Ed25519", "Ed25519"},
-}
-
-// keyOf is a key as a signing method takes it.
-func keyOf(t *testing.T, kind string) any {
-	t.Helper()
-	if kind == "secret" {
-		return []byte(minted.Secret)
-	}
-	return minted.Key(t, kind)
-}
-
 // forms are the ways to configure a key that verifies.
 func forms(t *testing.T, kind string) map[string]options {
 	t.Helper()
@@ -130,10 +104,8 @@ func overOrder(signature []byte) []byte {
 }
 
 func reversed(all []byte) []byte {
-	other := make([]byte, len(all))
-	for i, octet := range all {
-		other[len(all)-1-i] = octet
-	}
+	other := slices.Clone(all)
+	slices.Reverse(other)
 	return other
 }
 

@@ -59,17 +59,17 @@ func confusionRows(t *testing.T) []row {
 	var rows []row
 	for _, kind := range []string{"RSA", "P-256", "P-384", "P-521", "Ed25519", "secret"} {
 		for form, o := range forms(t, kind) {
-			for _, a := range algorithms {
-				if a.kind == kind {
+			for _, a := range minted.Algorithms {
+				if a.Key == kind {
 					continue
 				}
-				name := fmt.Sprintf("%s where there is an %s key as %s", a.alg, kind, form)
-				if a.kind != "secret" {
-					rows = append(rows, row{source: "BCP 3.1", input: name + ", by an attacker's own key", options: o, token: forged(t, claims{"alg": a.alg}, admin(), as(t, a.alg, stranger(t, a.kind))), want: "401 wrong_algorithm"})
+				name := fmt.Sprintf("%s where there is an %s key as %s", a.Alg, kind, form)
+				if a.Key != "secret" {
+					rows = append(rows, row{source: "BCP 3.1", input: name + ", by an attacker's own key", options: o, token: forged(t, claims{"alg": a.Alg}, admin(), as(t, a.Alg, stranger(t, a.Key))), want: "401 wrong_algorithm"})
 					continue
 				}
 				for what, secret := range publicOctets(t, kind) {
-					rows = append(rows, row{source: "BCP 3.1", input: name + ", by " + what, options: o, token: forged(t, claims{"alg": a.alg}, admin(), macWith(t, a.alg, secret)), want: "401 wrong_algorithm"})
+					rows = append(rows, row{source: "BCP 3.1", input: name + ", by " + what, options: o, token: forged(t, claims{"alg": a.Alg}, admin(), macWith(t, a.Alg, secret)), want: "401 wrong_algorithm"})
 				}
 			}
 			for _, alg := range []string{"HS1", "RS1", "HS256/64", "ES256K", "ES256K-R", "ESP256", "Ed448", "RSA1_5", "RSA-OAEP", "dir", "A128KW", "PBES2-HS256+A128KW", "ML-DSA-44", "hs256", "rs256", "EDDSA"} {
@@ -80,20 +80,20 @@ func confusionRows(t *testing.T) []row {
 
 	rs, ec := minted.Key(t, "RSA"), minted.Key(t, "P-256")
 	// A key is bound to one algorithm, if it says so; and to those that the configuration lets it have.
-	for _, a := range algorithms {
-		key, public := keyOf(t, a.kind), minted.SecretJWK(minted.Secret)
-		if a.kind != "secret" {
-			public = minted.PublicJWK(t, minted.Key(t, a.kind))
+	for _, a := range minted.Algorithms {
+		key, public := minted.SigningKey(t, a.Key), minted.SecretJWK(minted.Secret)
+		if a.Key != "secret" {
+			public = minted.PublicJWK(t, minted.Key(t, a.Key))
 		}
-		bound := underKey(options{"jwksFile": minted.JWKSet(t, public.With(jwk{"alg": a.alg}))})
-		for _, b := range algorithms {
-			if b.kind != a.kind || b.alg == a.alg || a.kind == "Ed25519" { // EdDSA and Ed25519 are one (RFC 9864).
+		bound := underKey(options{"jwksFile": minted.JWKSet(t, public.With(jwk{"alg": a.Alg}))})
+		for _, b := range minted.Algorithms {
+			if b.Key != a.Key || b.Alg == a.Alg || a.Key == "Ed25519" { // EdDSA and Ed25519 are one (RFC 9864).
 				continue
 			}
 			rows = append(rows,
-				row{source: "BCP 3.1", input: fmt.Sprintf("%s by the right key, whose JWK says %s", b.alg, a.alg), options: bound, token: minted.Signed(t, key, claims{"alg": b.alg}, admin()), want: "401 wrong_algorithm"},
-				row{source: "BCP 3.1", input: fmt.Sprintf("%s by the right key, where algorithms says %s", b.alg, a.alg), options: forms(t, a.kind)["JWK"].With(options{"algorithms": []any{a.alg}}), token: minted.Signed(t, key, claims{"alg": b.alg}, admin()), want: "401 wrong_algorithm"},
-				row{source: "BCP 3.1", input: fmt.Sprintf("%s that is called %s", b.alg, a.alg), options: forms(t, a.kind)["JWK"], token: forged(t, claims{"alg": a.alg}, admin(), as(t, b.alg, key)), want: "401 bad_signature"})
+				row{source: "BCP 3.1", input: fmt.Sprintf("%s by the right key, whose JWK says %s", b.Alg, a.Alg), options: bound, token: minted.Signed(t, key, claims{"alg": b.Alg}, admin()), want: "401 wrong_algorithm"},
+				row{source: "BCP 3.1", input: fmt.Sprintf("%s by the right key, where algorithms says %s", b.Alg, a.Alg), options: forms(t, a.Key)["JWK"].With(options{"algorithms": []any{a.Alg}}), token: minted.Signed(t, key, claims{"alg": b.Alg}, admin()), want: "401 wrong_algorithm"},
+				row{source: "BCP 3.1", input: fmt.Sprintf("%s that is called %s", b.Alg, a.Alg), options: forms(t, a.Key)["JWK"], token: forged(t, claims{"alg": a.Alg}, admin(), as(t, b.Alg, key)), want: "401 bad_signature"})
 		}
 	}
 	// Where there is a secret beside a public key, the public key is still none.
@@ -218,12 +218,12 @@ func signatureRows(t *testing.T) []row {
 		{"in base64 twice", func(s []byte) []byte { return []byte(minted.Base64(s)) }},
 	}
 	var rows []row
-	for _, a := range algorithms {
-		key, all := keyOf(t, a.kind), append([]change{}, changes...)
-		o := forms(t, a.kind)["JWK"]
-		header := claims{"alg": a.alg}
-		good := forged(t, header, user(), as(t, a.alg, key))
-		if strings.HasPrefix(a.alg, "ES") {
+	for _, a := range minted.Algorithms {
+		key, all := minted.SigningKey(t, a.Key), append([]change{}, changes...)
+		o := forms(t, a.Key)["JWK"]
+		header := claims{"alg": a.Alg}
+		good := forged(t, header, user(), as(t, a.Alg, key))
+		if strings.HasPrefix(a.Alg, "ES") {
 			n, zero, one := orderOf(key), new(big.Int), big.NewInt(1)
 			size := (n.BitLen() + 7) / 8
 			numbers := func(name string, choose func(r, s *big.Int) (*big.Int, *big.Int)) change {
@@ -263,21 +263,21 @@ func signatureRows(t *testing.T) []row {
 					return sideBySide(r.Add(r, n), s.Add(s, n), size+1)
 				}})
 			// ECDSA has two signatures for each that one knows. The second is as good, and gives what the first does.
-			rows = append(rows, row{source: "malleability", input: a.alg + ": s negated, which is a right signature", options: o, first: good, want: asUser, token: forged(t, header, user(), with(as(t, a.alg, key), func(signature []byte) []byte {
+			rows = append(rows, row{source: "malleability", input: a.Alg + ": s negated, which is a right signature", options: o, first: good, want: asUser, token: forged(t, header, user(), with(as(t, a.Alg, key), func(signature []byte) []byte {
 				r, s := halves(signature)
 				return sideBySide(r, s.Sub(n, s), size)
 			}))})
 		}
-		if a.kind == "Ed25519" {
+		if a.Key == "Ed25519" {
 			all = append(all, change{"S not reduced (RFC 8032 5.1.7)", overOrder})
 		}
 		for _, c := range all {
 			for _, first := range []string{"", good} {
-				name := a.alg + ": " + c.name
+				name := a.Alg + ": " + c.name
 				if first != "" {
 					name += ", the good one remembered"
 				}
-				token := forged(t, header, user(), with(as(t, a.alg, key), c.change))
+				token := forged(t, header, user(), with(as(t, a.Alg, key), c.change))
 				if first != "" { // The same token but for its signature.
 					parts := strings.Split(first, ".")
 					signature, err := base64.RawURLEncoding.DecodeString(parts[2])
@@ -291,14 +291,14 @@ func signatureRows(t *testing.T) []row {
 		}
 		// The text for one signature is one text (RFC 4648 3.5), or what is remembered and what is revoked would miss it.
 		if len(good)-strings.LastIndexByte(good, '.')-1 != 0 && (len(good)-strings.LastIndexByte(good, '.')-1)%4 != 0 {
-			rows = append(rows, row{source: "malleability", input: a.alg + ": another text for the same signature", options: o, first: good, token: nudged(good), want: "401 token_malformed"})
+			rows = append(rows, row{source: "malleability", input: a.Alg + ": another text for the same signature", options: o, first: good, token: nudged(good), want: "401 token_malformed"})
 		}
-		other := forged(t, header, admin(), as(t, a.alg, key))
+		other := forged(t, header, admin(), as(t, a.Alg, key))
 		goodParts, otherParts := strings.Split(good, "."), strings.Split(other, ".")
 		rows = append(rows,
-			row{source: "CVE-2026-35039", input: a.alg + ": another's claims under a remembered token's signature", options: o, first: good, token: goodParts[0] + "." + otherParts[1] + "." + goodParts[2], want: "401 bad_signature"},
-			row{source: "CVE-2026-35039", input: a.alg + ": another header on a remembered token", options: o, first: good, token: minted.Segment(t, claims{"alg": a.alg, "typ": "JWT"}) + "." + goodParts[1] + "." + goodParts[2], want: "401 bad_signature"},
-			row{source: "CVE-2026-35039", input: a.alg + ": another token's signature on a remembered one", options: o, first: good, token: goodParts[0] + "." + goodParts[1] + "." + otherParts[2], want: "401 bad_signature"})
+			row{source: "CVE-2026-35039", input: a.Alg + ": another's claims under a remembered token's signature", options: o, first: good, token: goodParts[0] + "." + otherParts[1] + "." + goodParts[2], want: "401 bad_signature"},
+			row{source: "CVE-2026-35039", input: a.Alg + ": another header on a remembered token", options: o, first: good, token: minted.Segment(t, claims{"alg": a.Alg, "typ": "JWT"}) + "." + goodParts[1] + "." + goodParts[2], want: "401 bad_signature"},
+			row{source: "CVE-2026-35039", input: a.Alg + ": another token's signature on a remembered one", options: o, first: good, token: goodParts[0] + "." + goodParts[1] + "." + otherParts[2], want: "401 bad_signature"})
 	}
 	sort.SliceStable(rows, func(i, j int) bool { return rows[i].input < rows[j].input })
 	return rows

@@ -41,25 +41,6 @@ type library struct {
 	publish func(t *testing.T, alg, kid string, key any) string
 }
 
-var algorithms = []struct {
-	alg, key string // the key's name in minted; empty: a secret
-}{
-	{"HS256", ""},
-	{"HS384", ""},
-	{"HS512", ""},
-	{"RS256", "RSA"},
-	{"RS384", "RSA"},
-	{"RS512", "RSA"},
-	{"PS256", "RSA"},
-	{"PS384", "RSA"},
-	{"PS512", "RSA"},
-	{"ES256", "P-256"},
-	{"ES384", "P-384"},
-	{"ES512", "P-521"},
-	{"EdDSA", "Ed25519"},
-	{"Ed25519", "Ed25519"},
-}
-
 var libraries = []library{
 	{
 		name:    "go-jose",
@@ -100,8 +81,8 @@ func signByGoJose(t *testing.T, alg, kid string, key any, claims []byte) string 
 
 func verifyByGoJose(token string, set []byte) ([]byte, error) {
 	var all []jose.SignatureAlgorithm
-	for _, a := range algorithms {
-		all = append(all, jose.SignatureAlgorithm(a.alg))
+	for _, a := range minted.Algorithms {
+		all = append(all, jose.SignatureAlgorithm(a.Alg))
 	}
 	signed, err := jose.ParseSigned(token, all)
 	if err != nil {
@@ -196,15 +177,6 @@ func publishByJWX(t *testing.T, alg, kid string, key any) string {
 	return string(text)
 }
 
-// keyOf is a key of minted, or its secret.
-func keyOf(t *testing.T, name string) any {
-	t.Helper()
-	if name == "" {
-		return []byte(minted.Secret)
-	}
-	return minted.Key(t, name)
-}
-
 // payload is a payload of claims with what encoders write differently.
 func payload(t *testing.T) []byte {
 	t.Helper()
@@ -222,17 +194,17 @@ func TestTheirsVerifyHere(t *testing.T) {
 	s := tally.Of(t, "interop: tokens and key sets of go-jose and jwx here")
 	for _, signs := range libraries {
 		for _, publishes := range libraries {
-			for _, a := range algorithms {
-				for _, names := range []struct{ alg, kid string }{{"", ""}, {a.alg, "k"}, {"", "k"}} {
-					if !signs.knows(a.alg) || (names.alg != "" && !publishes.knows(a.alg)) {
+			for _, a := range minted.Algorithms {
+				for _, names := range []struct{ alg, kid string }{{"", ""}, {a.Alg, "k"}, {"", "k"}} {
+					if !signs.knows(a.Alg) || (names.alg != "" && !publishes.knows(a.Alg)) {
 						continue
 					}
-					key := keyOf(t, a.key)
+					key := minted.SigningKey(t, a.Key)
 					set := publishes.publish(t, names.alg, names.kid, key)
-					token := signs.sign(t, a.alg, names.kid, key, payload(t))
-					name := fmt.Sprintf("%s by %s under the set of %s %+v", a.alg, signs.name, publishes.name, names)
+					token := signs.sign(t, a.Alg, names.kid, key, payload(t))
+					name := fmt.Sprintf("%s by %s under the set of %s %+v", a.Alg, signs.name, publishes.name, names)
 					ways := map[string]options{"jwksFile": {"jwksFile": set}}
-					if a.key != "" { // A secret from a URL would be everybody's.
+					if a.Key != "secret" { // A secret from a URL would be everybody's.
 						ways["jwksUrl"] = options{"jwksUrl": minted.Serving(t, set).URL, "audience": "api"}
 						ways["trustedIssuers"] = options{"audience": "api", "trustedIssuers": []any{map[string]any{"issuer": "https://login.example.com", "jwksUrl": minted.Serving(t, set).URL}}}
 					}
@@ -259,23 +231,23 @@ func TestTheirsVerifyHere(t *testing.T) {
 // Tokens renewed and issued here, and the key set published here, verify there.
 func TestOursVerifyThere(t *testing.T) {
 	s := tally.Of(t, "interop: renewed and issued tokens and the published set at go-jose and jwx")
-	for _, a := range algorithms {
-		for source, o := range sources(t, a.alg, a.key) {
-			o = o.With(options{"algorithms": []any{a.alg}})
+	for _, a := range minted.Algorithms {
+		for source, o := range sources(t, a.Alg, a.Key) {
+			o = o.With(options{"algorithms": []any{a.Alg}})
 			tokens := map[string][]string{}
 			var sets []string
 			for _, e := range bothways.Engines(t) {
-				tokens["renewed"] = append(tokens["renewed"], renewed(t, e, o, a.alg, a.key))
+				tokens["renewed"] = append(tokens["renewed"], renewed(t, e, o, a.Alg, a.Key))
 				tokens["issued"] = append(tokens["issued"], issued(t, e, o))
-				set := publishByGoJose(t, "", "", keyOf(t, a.key))
-				if a.key != "" {
+				set := publishByGoJose(t, "", "", minted.SigningKey(t, a.Key))
+				if a.Key != "secret" {
 					set = published(t, e, o)
 				}
 				sets = append(sets, set)
 			}
 			for kind, each := range tokens {
 				for _, verifies := range libraries {
-					name := fmt.Sprintf("%s %s by %s, at %s", kind, a.alg, source, verifies.name)
+					name := fmt.Sprintf("%s %s by %s, at %s", kind, a.Alg, source, verifies.name)
 					if !verifies.knows(minted.Header(t, each[0])["alg"].(string)) {
 						s.Unexpressed(verifies.name + " does not know the name Ed25519 (RFC 9864)")
 						continue
@@ -301,7 +273,7 @@ func TestOursVerifyThere(t *testing.T) {
 // sources are the ways to give the middleware a key that signs with an algorithm.
 func sources(t *testing.T, alg, name string) map[string]options {
 	t.Helper()
-	if name == "" {
+	if name == "secret" {
 		return map[string]options{
 			"signingSecret": {"signingSecret": minted.Secret},
 			"jwksFile":      {"jwksFile": minted.JWKSet(t, minted.SecretJWK(minted.Secret).With(minted.JWK{"alg": alg}))},
@@ -323,7 +295,7 @@ func renewed(t *testing.T, e bothways.Engine, o options, alg, name string) strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	presented := signByJWX(t, alg, "", keyOf(t, name), claims)
+	presented := signByJWX(t, alg, "", minted.SigningKey(t, name), claims)
 	handler, _ := e.Middleware(t, o.With(options{"renew": map[string]any{"before": "90%"}}))
 	rec := bothways.Send(t, handler, http.MethodGet, "/", bothways.Bearer(presented), nil)
 	token, ok := strings.CutPrefix(rec.Header().Get("Authorization"), "Bearer ")

@@ -9,7 +9,8 @@ package tally
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"testing"
 )
 
@@ -79,12 +80,7 @@ func sum(counts map[string]int) int {
 }
 
 func printReasons(what string, counts map[string]int) {
-	var reasons []string
-	for reason := range counts {
-		reasons = append(reasons, reason)
-	}
-	sort.Strings(reasons)
-	for _, reason := range reasons {
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
 		fmt.Printf("conformance:   %d %s: %s\n", counts[reason], what, reason)
 	}
 }

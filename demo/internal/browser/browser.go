@@ -20,7 +20,7 @@ import (
 // patience is for what has to happen, but nobody can say when on a busy machine.
 const patience = 30 * time.Second
 
-// ErrMissing says that there is no Chromium on the PATH.
+// ErrMissing says that there is neither Chrome nor Chromium on the PATH.
 var ErrMissing = errors.New("no Chromium is installed")
 
 // Browser is a running Chromium with a fresh profile.
@@ -44,7 +44,8 @@ type Tab struct {
 // Start starts a Chromium that nobody sees.
 func Start(ctx context.Context) (*Browser, error) {
 	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	// Ubuntu lets Chrome use its sandbox, and not a Chromium that is no snap, such as that of GitHub's machines.
+	for _, name := range []string{"google-chrome", "chromium", "chromium-browser"} {
 		if found, err := exec.LookPath(name); err == nil {
 			path = found
 			break

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -33,10 +34,7 @@ func TestFlow(t *testing.T) {
 		t.Errorf("a wrong password: got %d, want 401", got.StatusCode)
 	}
 	for name, value := range map[string]string{"redirect_uri": "http://elsewhere.example/", "code_challenge_method": "plain", "client_id": "another"} {
-		changed := url.Values{}
-		for n, v := range request {
-			changed[n] = v
-		}
+		changed := maps.Clone(request)
 		changed.Set(name, value)
 		if got := post(t, server.URL+"/provider/authorize?"+changed.Encode(), url.Values{"username": {username}, "password": {password}}); got.StatusCode != http.StatusBadRequest {
 			t.Errorf("%s %s: got %d, want 400", name, value, got.StatusCode)
