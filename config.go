@@ -25,11 +25,11 @@ type Config struct {
 	// Issuer is the iss that every token must carry that is not under a trusted issuer. Default: not checked.
 	Issuer string `json:"issuer,omitempty"`
 	// Audience lists audiences, one of which must be in a token's aud. Default: not checked.
-	Audience []string `json:"audience,omitempty"`
+	Audience []string `json:"audience"`
 	// Algorithms narrows the algorithms that the keys allow, and never widens them. Default: what the keys allow.
-	Algorithms []string `json:"algorithms,omitempty"`
+	Algorithms []string `json:"algorithms"`
 	// TokenType lists the typs that a token may have; "application/" and case do not matter. Default: absent, JWT or at+jwt.
-	TokenType []string `json:"tokenType,omitempty"`
+	TokenType []string `json:"tokenType"`
 	// Leeway is the clock skew allowed on exp, nbf and iat. Default 30s.
 	Leeway string `json:"leeway,omitempty"`
 	// HeaderName is the request header that carries the token: in Authorization behind "Bearer ", in another with or without it.
@@ -42,13 +42,13 @@ type Config struct {
 	// Optional lets a request without a token pass, without claim headers. A bad token is still refused. Default false.
 	Optional bool `json:"optional,omitempty"`
 	// Scopes lists scopes that must all be in the token's scope or scp, each a string or a list.
-	Scopes []string `json:"scopes,omitempty"`
+	Scopes []string `json:"scopes"`
 	// Claims is an expression over the claims that must be true, such as Equals(`grp`, `admin`) && !Contains(`areas`, `lab`).
 	Claims string `json:"claims,omitempty"`
 	// MaxAge is how long ago, at most, the user has logged in (auth_time). Default: not checked.
 	MaxAge string `json:"maxAge,omitempty"`
 	// ACR lists authentication contexts, one of which must be the token's acr. Default: not checked.
-	ACR []string `json:"acr,omitempty"`
+	ACR []string `json:"acr"`
 	// ForwardHeaders maps a request header to the path of the claim that it carries to the service. Behind the path, "| json"
 	// writes any claim as JSON in ASCII, and "| base64url" the text's bytes in base64url.
 	ForwardHeaders map[string]string `json:"forwardHeaders,omitempty"`
@@ -71,7 +71,7 @@ type Config struct {
 	Exchange ExchangeConfig `json:"exchange,omitempty"`
 	// Logout clears the cookie. Default: off.
 	Logout LogoutConfig `json:"logout,omitempty"`
-	// PublishJWKS answers every request with the public halves of your own keys as a JWK Set. Default false.
+	// PublishJWKS answers GET and HEAD with the public halves of your own keys as a JWK Set. Default false.
 	PublishJWKS bool `json:"publishJwks,omitempty"`
 	// ClientConfig says how key, confirmation and revocation endpoints are reached.
 	ClientConfig ClientConfig `json:"clientConfig,omitempty"`
@@ -158,7 +158,7 @@ type ExchangeConfig struct {
 	// MaxAge is how long ago, at most, the presented token was issued. Default 5m.
 	MaxAge string `json:"maxAge,omitempty"`
 	// Audience lists the new token's aud. Default: none.
-	Audience []string `json:"audience,omitempty"`
+	Audience []string `json:"audience"`
 
 	Unknown map[string]any `json:",omitempty" mapstructure:",remain"`
 }

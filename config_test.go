@@ -233,10 +233,10 @@ func TestRefusedOptions(t *testing.T) {
 
 		// Cookies.
 		{"cookie without a name", cookie("domain", "example.com"), []string{"cookie.name: required"}},
-		{"cookie with a space", cookie("name", "a b"), []string{`cookie: name "a b"`}},
-		{"cookie with a semicolon", cookie("name", "a;b"), []string{`cookie: name "a;b"`}},
-		{"cookie's domain malformed", cookie("name", "a", "domain", "exa mple"), []string{`domain "exa mple"`}},
-		{"cookie's path malformed", cookie("name", "a", "path", "/a;b"), []string{`path "/a;b"`}},
+		{"cookie with a space", cookie("name", "a b"), []string{`cookie.name: "a b"`}},
+		{"cookie with a semicolon", cookie("name", "a;b"), []string{`cookie.name: "a;b"`}},
+		{"cookie's domain malformed", cookie("name", "a", "domain", "exa mple"), []string{`cookie.domain: "exa mple" is malformed`}},
+		{"cookie's path malformed", cookie("name", "a", "path", "/a;b"), []string{`cookie.path: "/a;b" is malformed`}},
 		{"cookie's path relative", cookie("name", "a", "path", "app"), []string{`cookie.path: "app" does not start with /`}},
 		{"cookie's sameSite unknown", cookie("name", "a", "sameSite", "Loose"), []string{`cookie.sameSite: "Loose" is not Lax, Strict or None`}},
 		{"cookie's sameSite None without secure", cookie("name", "a", "sameSite", "none", "secure", "false"), []string{`cookie.sameSite: "none" needs cookie.secure`}},
@@ -244,6 +244,36 @@ func TestRefusedOptions(t *testing.T) {
 		{"__Host- with a path", cookie("name", "__Host-a", "path", "/app"), []string{`cookie.name: "__Host-a" needs no domain, the path /`}},
 		{"__host- without secure", cookie("name", "__host-a", "secure", "false"), []string{`cookie.name: "__host-a" needs`}},
 		{"__Secure- without secure", cookie("name", "__Secure-a", "secure", "false"), []string{`cookie.name: "__Secure-a" needs cookie.secure`}},
+
+		// What is left empty must not switch a check off, as an unset variable in a template leaves it.
+		{"audience left empty", options{"audience": []string{}}, []string{"audience: the list is empty"}},
+		{"audience of an unset variable", options{"audience": ""}, []string{"audience: the list is empty"}},
+		{"algorithms left empty", options{"algorithms": ""}, []string{"algorithms: the list is empty"}},
+		{"scopes left empty", options{"scopes": ""}, []string{"scopes: the list is empty"}},
+		{"tokenType left empty", options{"tokenType": ""}, []string{"tokenType: the list is empty"}},
+		{"acr left empty", options{"acr": ""}, []string{"acr: the list is empty"}},
+
+		// Headers in another spelling, which services may take for the same.
+		{"forwardHeaders to another spelling", options{"forwardHeaders": stringMap("Content_Length", "sub")}, []string{`forwardHeaders: the header "Content_Length" cannot be used for this`}},
+		{"headerName in another spelling", options{"headerName": "Transfer_Encoding"}, []string{`headerName: the header "Transfer_Encoding" cannot be used for this`}},
+		{"renew.header in another spelling", renew("before", "5m", "header", "Set_Cookie"), []string{`renew.header: the header "Set_Cookie" cannot be used for this`}},
+		{"renew.header in another spelling, a response's", renew("before", "5m", "header", "cache.control"), []string{`renew.header: the header "cache.control" has another meaning in a response`}},
+		{"renew.header is Location", renew("before", "5m", "header", "Location"), []string{`renew.header: the header "Location" has another meaning in a response`}},
+		{"renew.header is Vary", renew("before", "5m", "header", "Vary"), []string{`renew.header: the header "Vary" has another meaning in a response`}},
+		{"renew.header is grpc-status", renew("before", "5m", "header", "grpc-status"), []string{`renew.header: the header "grpc-status" has another meaning in a response`}},
+		{"renew.header by headerName", renew("before", "5m").With(options{"headerName": "Cache-Control"}), []string{`renew.header: the header "Cache-Control" has another meaning in a response`}},
+		{"issue.header is CDN-Cache-Control", options{"issue": stringMap("header", "CDN-Cache-Control")}, []string{`issue.header: the header "CDN-Cache-Control" has another meaning in a response`}},
+
+		// Claim paths.
+		{"usernameClaim with a format", options{"usernameClaim": "sub | json"}, []string{`usernameClaim: "sub | json" is not a claim path`}},
+		{"usernameClaim blank", options{"usernameClaim": " "}, []string{`usernameClaim: " " is not a claim path`}},
+
+		{"cookie.origins with a wildcard", cookie("name", "a", "origins", "https://*.a.example"), []string{`cookie.origins: "https://*.a.example" is not an origin`}},
+		{"cookie.origins with a colon and no port", cookie("name", "a", "origins", "https://a.example:"), []string{`cookie.origins: "https://a.example:" is not an origin`}},
+		{"cookie.origins without a host", cookie("name", "a", "origins", "https://:8443"), []string{`cookie.origins: "https://:8443" is not an origin`}},
+		{"logout.redirect with braces", options{"cookie": stringMap("name", "a"), "logout": stringMap("redirect", "/bye?to={url}")}, []string{`logout.redirect: "/bye?to={url}" holds a brace`}},
+		{"renew.before with a sign", renew("before", "+5%"), []string{`renew.before: "+5%" is not between 1% and 99%`}},
+		{"jwksUrl of a port alone", options{"jwksUrl": "https://:8443/keys"}, []string{`jwksUrl: "https://:8443/keys" is not an absolute http(s) URL`}},
 
 		// Keys of external issuers.
 		{"jwksUrl relative", options{"jwksUrl": "keys"}, []string{`jwksUrl: "keys" is not an absolute http(s) URL`}},
@@ -254,14 +284,14 @@ func TestRefusedOptions(t *testing.T) {
 		{"jwksUrl malformed", options{"jwksUrl": "https://a example:x/keys"}, []string{`jwksUrl: it is malformed`}},
 		{"trusted without an issuer", trusted(stringMap("bearerToken", "x")), []string{"trustedIssuers[0]: issuer or jwksUrl is required"}},
 		{"trusted is issuer", trusted(stringMap("issuer", "https://a.example")).With(options{"issuer": "https://a.example"}), []string{`trustedIssuers[0].issuer: "https://a.example" is also issuer`}},
-		{"trusted twice", trusted(stringMap("issuer", "https://a.example"), stringMap("issuer", "https://a.example", "jwksUrl", "https://a.example/keys")), []string{`trustedIssuers[1].issuer: "https://a.example" is there twice`}},
+		{"trusted twice", trusted(stringMap("issuer", "https://a.example"), stringMap("issuer", "https://a.example", "jwksUrl", "https://a.example/keys")), []string{`trustedIssuers[1].issuer: "https://a.example" is listed twice`}},
 		{"trusted, nothing to discover", trusted(stringMap("issuer", "accounts")), []string{`trustedIssuers[0].issuer: without jwksUrl it must be a URL for OpenID discovery: "accounts"`}},
 		{"trusted, jwksUrl relative", trusted(stringMap("issuer", "accounts", "jwksUrl", "/keys")), []string{`trustedIssuers[0].jwksUrl: "/keys"`}},
 		{"timeoutSeconds 0", options{"clientConfig": map[string]any{"timeoutSeconds": 0}}, []string{"clientConfig.timeoutSeconds: 0 is not between 1 and 300"}},
 		{"timeoutSeconds 301", options{"clientConfig": map[string]any{"timeoutSeconds": 301}}, []string{"clientConfig.timeoutSeconds: 301"}},
 		{"maxRetries -1", options{"clientConfig": map[string]any{"maxRetries": -1}}, []string{"clientConfig.maxRetries: -1"}},
-		{"a client certificate without its key", options{"clientConfig": map[string]any{"tls": stringMap("cert", "./cert.pem")}}, []string{"clientConfig.tls: cert and key need each other"}},
-		{"no authority", options{"clientConfig": map[string]any{"tls": stringMap("ca", "no PEM")}}, []string{"clientConfig.tls: "}},
+		{"a client certificate without its key", options{"clientConfig": map[string]any{"tls": stringMap("cert", "./cert.pem")}}, []string{"clientConfig.tls.cert: needs clientConfig.tls.key"}},
+		{"no authority", options{"clientConfig": map[string]any{"tls": stringMap("ca", "no PEM")}}, []string{"clientConfig.tls.ca: "}},
 
 		// The rest.
 		{"signingSecret not UTF-8", options{"signingSecret": strings.Repeat("\xff", 40)}, []string{"signingSecret: it is not valid UTF-8"}},
@@ -282,7 +312,7 @@ func TestRefusedOptions(t *testing.T) {
 		{
 			"all at once",
 			alone(options{"signingSecret": "do not repeat this", "leeway": "x", "claims": "Equal(`a`, `b`)", "realm": `"`, "cacheSize": -5, "algorithms": []string{"X1"}, "nope": 1, "renew": stringMap("lifetime", "y"), "cookie": stringMap("name", "a b", "nope", "1"), "forwardHeaders": map[string]any{"Host": "sub", "A B": "sub"}}),
-			[]string{`"nope"`, `"cookie.nope"`, `leeway: "x"`, `cookie: name "a b"`, `forwardHeaders: "A B"`, `forwardHeaders: the header "Host"`, "claims: ", "renew.before: required", `renew.lifetime: "y"`, `algorithms: "X1"`, "signingSecret: a secret of 18 bytes", "cacheSize: -5", `realm: "\""`},
+			[]string{`"nope"`, `"cookie.nope"`, `leeway: "x"`, `cookie.name: "a b"`, `forwardHeaders: "A B"`, `forwardHeaders: the header "Host"`, "claims: ", "renew.before: required", `renew.lifetime: "y"`, `algorithms: "X1"`, "signingSecret: a secret of 18 bytes", "cacheSize: -5", `realm: "\""`},
 		},
 	}
 	bothways.Run(t, func(t *testing.T, e bothways.Engine) {
@@ -364,7 +394,7 @@ func TestWeakOptions(t *testing.T) {
 		{"names in another case", options{"SIGNINGSECRET": minted.Secret, "signingSecret": nil, "Audience": "api", "FORWARDHEADERS": map[string]any{"X-Sub": "sub"}}, forAPI, "served"},
 		{"a map with any keys", options{"renew": map[any]any{"before": "1000"}}, due, "served, renewed"},
 		{"empty maps", options{"renew": map[string]any{}, "cookie": map[string]any{}, "issue": map[string]any{}, "clientConfig": map[string]any{"tls": map[string]any{}}, "forwardHeaders": map[string]any{}}, forAPI, "served"},
-		{"empty lists", options{"audience": []any{}, "scopes": []any{}, "algorithms": []any{}, "trustedIssuers": []any{}}, forAPI, "served"},
+		{"empty lists that make nothing looser", options{"trustedIssuers": []any{}, "cookie": map[string]any{"origins": []any{}}}, forAPI, "served"},
 		{"clientConfig in text", options{"clientConfig": map[string]any{"timeoutSeconds": "7", "maxRetries": "0", "tls": map[string]any{"insecureSkipVerify": "true"}}}, forAPI, "served"},
 		{"a trusted issuer in a list of any", options{"trustedIssuers": []any{map[string]any{"issuer": "https://a.example"}}, "audience": "api"}, forAPI, "served"},
 		{"a name for each case of a header", options{"forwardHeaders": map[string]any{"x-SUB": "sub"}}, forAPI, "served"},

@@ -58,10 +58,10 @@ func validateExchange(p *problems, c *Config) exchangeSettings {
 		}
 	}
 	if len(c.Audience) == 0 {
-		p.add("exchange: needs audience: without it, a token that another application got from the issuer would begin a session here")
+		p.add("exchange: needs audience: without it, a token issued to another application could begin a session here")
 	}
 	if namedIssuers(c) == 0 {
-		p.add("exchange: needs trustedIssuers with an issuer, whose tokens it takes")
+		p.add("exchange: needs an entry of trustedIssuers that has an issuer")
 	}
 	return s
 }
@@ -83,11 +83,13 @@ func mappedClaims(p *problems, paths map[string]string) []mappedClaim {
 		}
 		if name == "" || strings.TrimSpace(path) == "" {
 			p.add("exchange.claims: %q from %q: a claim's name or path is empty", name, path)
+		} else if !isPath(path) {
+			p.add("exchange.claims: %q from %q: it is not a claim path", name, path)
 		}
 		mapped = append(mapped, mappedClaim{name: name, path: claims.ParsePath(path)})
 	}
 	if !hasSubject {
-		p.add("exchange.claims: needs sub, which says whose the session is")
+		p.add("exchange.claims: needs sub, which names the user of the session")
 	}
 	return mapped
 }
@@ -106,7 +108,7 @@ func namedIssuers(c *Config) int {
 // warnOfSubjects says that a subject is one user's only within its issuer (RFC 7519 4.1.2).
 func warnOfSubjects(c *Config) {
 	if named := namedIssuers(c); len(c.Exchange.Claims) > 0 && named > 1 {
-		logline.Warning("exchange: there are %d trusted issuers, and the same sub may be another user at each: services must look at both sub and idp", named)
+		logline.Warning("exchange: there are %d trusted issuers, and the same sub may be a different user at each: services must look at both sub and idp", named)
 	}
 }
 

@@ -157,7 +157,7 @@ func TestIssuedClaims(t *testing.T) {
 		{"an aud of the service", nil, `{"aud":"api"}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":"api",` + strings.TrimPrefix(added, `"aud":["api","web"],`) + `}`, 600},
 		{"a list of aud of the service", nil, `{"aud":["web","other"]}`, `{"alg":"HS256","typ":"JWT"}`, `{"aud":["web","other"],` + strings.TrimPrefix(added, `"aud":["api","web"],`) + `}`, 600},
 		{"numbers and nested claims", nil, `{"z":{"n":9007199254740993,"f":1.50},"y":[true,null,"é"]}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `,"y":[true,null,"é"],"z":{"f":1.50,"n":9007199254740993}}`, 600},
-		{"no issuer and audience", options{"issuer": "", "audience": []string{}}, `{"sub":"ada","iss":"https://evil.example"}`, `{"alg":"HS256","typ":"JWT"}`, `{"auth_time":NOW,"exp":EXP,"iat":NOW,"jti":"ID","sid":"SID","sub":"ada"}`, 600},
+		{"no issuer and audience", options{"issuer": "", "audience": nil}, `{"sub":"ada","iss":"https://evil.example"}`, `{"alg":"HS256","typ":"JWT"}`, `{"auth_time":NOW,"exp":EXP,"iat":NOW,"jti":"ID","sid":"SID","sub":"ada"}`, 600},
 		{"token type", options{"tokenType": "session+jwt"}, `{}`, `{"alg":"HS256","typ":"session+jwt"}`, `{` + added + `}`, 600},
 		{"algorithm", options{"algorithms": []string{"HS512"}}, `{}`, `{"alg":"HS512","typ":"JWT"}`, `{` + added + `}`, 600},
 		{"lifetime by default", options{"issue": map[string]any{"header": "X-Issue-Claims"}}, `{}`, `{"alg":"HS256","typ":"JWT"}`, `{` + added + `}`, 900},

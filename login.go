@@ -17,7 +17,7 @@ func validateLogin(p *problems, c *Config) string {
 		return ""
 	}
 	if strings.ContainsAny(strings.ReplaceAll(c.LoginURL, ownURL, ""), "{}") {
-		p.add("loginUrl: %q has braces that are not {url}", c.LoginURL)
+		p.add("loginUrl: %q contains braces other than {url}", c.LoginURL)
 		return ""
 	}
 	// What takes its place is percent-encoded, so it may stand in a path, a query or a fragment, and in no host.
@@ -31,6 +31,10 @@ func validateLogin(p *problems, c *Config) string {
 // The encoded text is the location with nothing to be filled in.
 func validateLocation(p *problems, option, location, encoded string) {
 	for i := 0; i < len(encoded); i++ {
+		if encoded[i] == '{' || encoded[i] == '}' {
+			p.add("%s: %q holds a brace: percent-encode it", option, location)
+			return
+		}
 		if encoded[i] <= ' ' || encoded[i] >= 0x7f || encoded[i] == '\\' {
 			p.add("%s: %q holds a space, a backslash, a control character or one outside ASCII: percent-encode it", option, location)
 			return

@@ -201,7 +201,7 @@ func TestLoginOptions(t *testing.T) {
 			"//{url}":                       `loginUrl: "//{url}" begins with two slashes`,
 			"//auth.example/login":          "loginUrl: ",
 			`/\auth.example`:                "loginUrl: ",
-			"/login?back={URL}":             `loginUrl: "/login?back={URL}" has braces that are not {url}`,
+			"/login?back={URL}":             `loginUrl: "/login?back={URL}" contains braces other than {url}`,
 			"/login?back={uri}":             "loginUrl: ",
 			"/login?back={{url}}":           "loginUrl: ",
 			"/login?back={url":              "loginUrl: ",

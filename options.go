@@ -86,7 +86,7 @@ func validateHeaderName(p *problems, c *Config) string {
 	if c.HeaderName == "" {
 		hasCookie := c.Cookie.Name != "" && len(c.Exchange.Claims) == 0 // An exchange does not read it.
 		if !hasCookie && c.TokenKey == "" && !c.PublishJWKS && c.Issue.Header == "" && c.Logout.Redirect == "" {
-			p.add("headerName: without it, cookie and tokenKey there is no place for the token")
+			p.add("headerName: it is empty, and neither cookie nor tokenKey is set, so there is no place for the token")
 		}
 		return ""
 	}
@@ -106,9 +106,17 @@ func validateCookie(p *problems, c CookieConfig) {
 		}
 		return
 	}
-	cookie := &http.Cookie{Name: c.Name, Value: "x", Path: c.Path, Domain: c.Domain}
-	if err := cookie.Valid(); err != nil {
-		p.add("cookie: name %q, domain %q or path %q is malformed: %w", c.Name, c.Domain, c.Path, err)
+	for _, part := range []struct {
+		option, text string
+		cookie       http.Cookie
+	}{
+		{"name", c.Name, http.Cookie{Name: c.Name}},
+		{"domain", c.Domain, http.Cookie{Name: "a", Domain: c.Domain}},
+		{"path", c.Path, http.Cookie{Name: "a", Path: c.Path}},
+	} {
+		if err := part.cookie.Valid(); err != nil {
+			p.add("cookie.%s: %q is malformed: %w", part.option, part.text, err)
+		}
 	}
 	if !strings.HasPrefix(c.Path, "/") {
 		p.add("cookie.path: %q does not start with /", c.Path)
@@ -135,7 +143,8 @@ func validateOrigins(p *problems, c CookieConfig) map[string]bool {
 	origins := map[string]bool{}
 	for _, origin := range c.Origins {
 		u, err := url.Parse(origin)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") ||
+			strings.Contains(origin, "*") || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
 			p.add("cookie.origins: %q is not an origin as browsers send it (for example https://app.example.com)", origin)
 		} else if u.Port() != "" && request.HostPort(u) == request.HostPort(&url.URL{Scheme: u.Scheme, Host: u.Hostname()}) {
 			p.add("cookie.origins: %q names the default port, which browsers leave out", origin)
@@ -145,17 +154,18 @@ func validateOrigins(p *problems, c CookieConfig) map[string]bool {
 	return origins
 }
 
-// unforwardable are headers that control HTTP itself, or carry credentials.
+// unforwardable are headers that control HTTP itself, or carry credentials, as request.Normalize writes them.
 var unforwardable = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true,
-	"Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Host": true, "Content-Length": true, "Cookie": true, "Set-Cookie": true,
+	"connection": true, "keep-alive": true, "proxy-connection": true, "proxy-authenticate": true, "proxy-authorization": true,
+	"te": true, "trailer": true, "transfer-encoding": true, "upgrade": true,
+	"host": true, "content-length": true, "cookie": true, "set-cookie": true,
 }
 
-// responseHeaders are the other headers that the plugin sets in responses.
+// responseHeaders are other headers that the plugin sets in responses, or that a response needs for what they mean.
 var responseHeaders = map[string]bool{
-	"Token-Expires-In": true, "Session-Expires-In": true, "Cache-Control": true, "Access-Control-Expose-Headers": true,
-	"Content-Type": true, "Www-Authenticate": true, "Retry-After": true,
+	"token-expires-in": true, "session-expires-in": true, "cache-control": true, "cdn-cache-control": true,
+	"access-control-expose-headers": true, "content-type": true, "content-encoding": true, "vary": true, "location": true,
+	"allow": true, "www-authenticate": true, "retry-after": true, "grpc-status": true, "grpc-message": true,
 }
 
 // headerName checks a header's name and returns its canonical form.
@@ -163,7 +173,7 @@ func headerName(p *problems, option, name string) string {
 	canonical := http.CanonicalHeaderKey(name)
 	if !isToken(name) {
 		p.add("%s: %q is not a header name", option, name)
-	} else if unforwardable[canonical] {
+	} else if unforwardable[request.Normalize(name)] {
 		p.add("%s: the header %q cannot be used for this", option, name)
 	}
 	return canonical
@@ -187,10 +197,10 @@ func validateForward(p *problems, headers map[string]string) []forwardedHeader {
 			p.add("forwardHeaders: %q is another spelling of a header in the map", name)
 		}
 		seen[request.Normalize(name)] = true
+		path, format := claims.ParseForm(headers[name])
 		if strings.TrimSpace(strings.Split(headers[name], "|")[0]) == "" {
 			p.add("forwardHeaders: %q has no claim", name)
 		}
-		path, format := claims.ParseForm(headers[name])
 		if !claims.IsFormat(format) {
 			p.add("forwardHeaders: %q has the format %q, which is not json or base64url", name, format)
 		}
@@ -202,7 +212,7 @@ func validateForward(p *problems, headers map[string]string) []forwardedHeader {
 // validateAccess checks what decides who may pass, and returns the expression; nil if there is none.
 func validateAccess(p *problems, c *Config) *claims.Expression {
 	if c.Optional && (len(c.Scopes) > 0 || c.Claims != "") {
-		p.add("optional: cannot be combined with scopes or claims, which a request without a token would escape")
+		p.add("optional: cannot be combined with scopes or claims, which a request without a token would bypass")
 	}
 	for _, scope := range c.Scopes {
 		// RFC 6749 3.3: no space, quote or backslash.
@@ -214,6 +224,9 @@ func validateAccess(p *problems, c *Config) *claims.Expression {
 		if audience == "" {
 			p.add("audience: %q is empty", audience)
 		}
+	}
+	if c.UsernameClaim != "" && !isPath(c.UsernameClaim) {
+		p.add("usernameClaim: %q is not a claim path", c.UsernameClaim)
 	}
 	if hasControl(c.TokenKey) || strings.ContainsAny(c.TokenKey, "&=%+") {
 		p.add("tokenKey: %q holds a control character, &, =, %% or +", c.TokenKey)
@@ -228,6 +241,9 @@ func validateAccess(p *problems, c *Config) *claims.Expression {
 	return condition
 }
 
+// isPath says whether a text is a claim path, with no format behind it.
+func isPath(text string) bool { return !strings.Contains(text, "|") && strings.TrimSpace(text) != "" }
+
 func validateClient(p *problems, c ClientConfig) {
 	if c.TimeoutSeconds < 1 || c.TimeoutSeconds > 300 {
 		p.add("clientConfig.timeoutSeconds: %d is not between 1 and 300", c.TimeoutSeconds)
@@ -236,10 +252,14 @@ func validateClient(p *problems, c ClientConfig) {
 		p.add("clientConfig.maxRetries: %d is not between 0 and 100", c.MaxRetries)
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
-		p.add("clientConfig.tls: cert and key need each other")
+		given, missing := "cert", "key"
+		if c.TLS.Cert == "" {
+			given, missing = missing, given
+		}
+		p.add("clientConfig.tls.%s: needs clientConfig.tls.%s", given, missing)
 	}
 	if err := clientOf(c).Check(); err != nil {
-		p.add("clientConfig.tls: %w", err)
+		p.add("clientConfig.tls.%w", err)
 	}
 }
 
@@ -301,7 +321,7 @@ func validateRenew(p *problems, c *Config) renewalSettings {
 		return s
 	}
 	share, err := strconv.Atoi(percent)
-	if err != nil || share < 1 || share > 99 {
+	if err != nil || share < 1 || share > 99 || percent != strconv.Itoa(share) {
 		p.add("renew.before: %q is not between 1%% and 99%%", r.Before)
 	}
 	s.share = float64(share) / 100
@@ -311,16 +331,20 @@ func validateRenew(p *problems, c *Config) renewalSettings {
 // renewHeader returns the response header that brings a renewed bearer token.
 func renewHeader(p *problems, c *Config) string {
 	name := c.Renew.Header
-	if name == "" && c.HeaderName != "" {
-		return http.CanonicalHeaderKey(c.HeaderName)
+	isUsed := name != "" || c.Renew.Before != "" || c.Issue.Header != "" || len(c.Exchange.Claims) > 0
+	if name == "" {
+		name = c.HeaderName
 	}
 	if name == "" {
 		return "Authorization"
 	}
-	header := headerName(p, "renew.header", name)
-	if responseHeaders[header] {
+	if isUsed && responseHeaders[request.Normalize(name)] {
 		p.add("renew.header: the header %q has another meaning in a response", name)
 	}
+	if c.Renew.Header == "" {
+		return http.CanonicalHeaderKey(name) // validateHeaderName checks it.
+	}
+	header := headerName(p, "renew.header", name)
 	for other := range c.ForwardHeaders {
 		if request.Normalize(name) == request.Normalize(other) {
 			p.add("renew.header: %q is also in forwardHeaders", name)
@@ -348,7 +372,7 @@ func validateIssue(p *problems, c *Config) issueSettings {
 	if request.Normalize(c.Issue.Header) == request.Normalize(renewHeader(&problems{}, c)) {
 		p.add("issue.header: %q is also renew.header", c.Issue.Header)
 	}
-	if responseHeaders[header] {
+	if responseHeaders[request.Normalize(c.Issue.Header)] {
 		p.add("issue.header: the header %q has another meaning in a response", c.Issue.Header)
 	}
 	return issueSettings{header: header, lifetime: duration(p, "issue.lifetime", c.Issue.Lifetime, defaultIssueLifetime, time.Second)}
@@ -459,7 +483,7 @@ func validateEndpoints(p *problems, c *Config) {
 		case trusted.Issuer != "" && trusted.Issuer == c.Issuer:
 			p.add("%s.issuer: %q is also issuer", option, trusted.Issuer)
 		case trusted.Issuer != "" && seen[trusted.Issuer]:
-			p.add("%s.issuer: %q is there twice", option, trusted.Issuer)
+			p.add("%s.issuer: %q is listed twice", option, trusted.Issuer)
 		}
 		seen[trusted.Issuer] = true
 		if trusted.JWKSURL != "" {

@@ -119,7 +119,7 @@ func TestRefusedHeaderNames(t *testing.T) {
 		o    options
 		want string
 	}{
-		{"nowhere", options{"headerName": ""}, "headerName: without it, cookie and tokenKey there is no place for the token"},
+		{"nowhere", options{"headerName": ""}, "headerName: it is empty, and neither cookie nor tokenKey is set, so there is no place for the token"},
 		{"malformed", options{"headerName": "X Y"}, `headerName: "X Y" is not a header name`},
 		{"hop-by-hop", options{"headerName": "connection"}, `headerName: the header "connection" cannot be used`},
 		{"Cookie", options{"headerName": "Cookie"}, `headerName: the header "Cookie" cannot be used`},

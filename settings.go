@@ -60,9 +60,10 @@ type settings struct {
 
 // compile checks every option, and reports all problems at once. It does not change the configuration.
 func compile(c *Config) (*settings, *keysource.Own, error) {
+	p := &problems{}
+	refuseEmptyLists(p, c)
 	trimmed := trimmedLists(c)
 	c = &trimmed
-	p := &problems{}
 	refuseUnknown(p, c)
 	s := &settings{
 		leeway: duration(p, "leeway", c.Leeway, 30*time.Second, 0), algorithms: c.Algorithms,
@@ -141,6 +142,26 @@ func compile(c *Config) (*settings, *keysource.Own, error) {
 	s.restricts = len(s.scopes) > 0 || s.condition != nil
 	s.challenges = challenges(c.Realm, c.Scopes, s.stepUp)
 	return s, own, nil
+}
+
+// refuseEmptyLists refuses lists that are there and empty, as a template leaves them whose variable is not set. Taken for absent,
+// they would switch off the check that was meant.
+func refuseEmptyLists(p *problems, c *Config) {
+	for _, option := range []struct {
+		name string
+		list []string
+	}{
+		{"audience", c.Audience},
+		{"algorithms", c.Algorithms},
+		{"scopes", c.Scopes},
+		{"tokenType", c.TokenType},
+		{"acr", c.ACR},
+		{"exchange.audience", c.Exchange.Audience},
+	} {
+		if option.list != nil && len(option.list) == 0 {
+			p.add("%s: the list is empty; leave the option out if nothing is to be checked", option.name)
+		}
+	}
 }
 
 // trimmedLists returns the configuration without the spaces around the elements of its lists: Traefik splits a label at its

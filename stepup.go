@@ -25,7 +25,7 @@ func validateStepUp(p *problems, c *Config) stepUpSettings {
 		}
 	}
 	if s.isOn && c.Optional {
-		p.add("optional: cannot be combined with maxAge or acr, which a request without a token would escape")
+		p.add("optional: cannot be combined with maxAge or acr, which a request without a token would bypass")
 	}
 	if s.maxAge > 0 {
 		s.parameters = ", max_age=" + wholeSeconds(s.maxAge)

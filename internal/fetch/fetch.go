@@ -36,7 +36,7 @@ type Client struct {
 // Request is what an endpoint is asked.
 type Request struct {
 	Method, URL, Body string
-	// Header is the request's, and taken over.
+	// Header holds the request's headers. Do does not copy the values.
 	Header http.Header
 	// FollowsRedirects follows them to the same host and port, without Authorization and never from https to http. Else a redirect
 	// is an answer like any other.
@@ -201,7 +201,7 @@ func (c Client) tlsConfig() (*tls.Config, error) {
 	}
 	pair, err := tls.X509KeyPair([]byte(cert), []byte(private))
 	if err != nil {
-		return nil, errors.New("cert and key are malformed or do not belong together")
+		return nil, errors.New("cert: it and the key are malformed, or do not belong together")
 	}
 	config.Certificates = []tls.Certificate{pair}
 	return config, nil
@@ -226,7 +226,7 @@ func CheckURL(text string) error {
 	if err != nil {
 		return errors.New("it is malformed") // The parser's own error repeats the text, which may hold credentials.
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.Fragment != "" {
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
 		return fmt.Errorf("%q is not an absolute http(s) URL without user and fragment", ShownURL(u))
 	}
 	return nil

@@ -63,6 +63,10 @@ var narrower = map[string]object{
 	"trustedIssuers":              {"items": object{"anyOf": []object{{"required": []string{"issuer"}}, {"required": []string{"jwksUrl"}}}}},
 	"trustedIssuers.jwksUrl":      {"pattern": "^https?://|" + laterPattern},
 	"leeway":                      duration(durationPattern),
+	"maxAge":                      duration(durationPattern),
+	"endStreams":                  {"pattern": "^(token|session)$|" + laterPattern},
+	"exchange.lifetime":           duration(durationPattern),
+	"exchange.maxAge":             duration(durationPattern),
 	"issue.lifetime":              duration(durationPattern),
 	"renew.lifetime":              duration(durationPattern),
 	"renew.maxSession":            duration(durationPattern),
@@ -77,8 +81,10 @@ func duration(pattern string) object {
 
 // required are the members that a block needs if it is there, by its path.
 var required = map[string][]string{
-	"cookie": {"name"},
-	"issue":  {"header"},
+	"cookie":   {"name"},
+	"exchange": {"claims"},
+	"issue":    {"header"},
+	"logout":   {"redirect"},
 }
 
 // generate returns the schema of the Config struct in a Go file.
